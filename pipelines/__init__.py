@@ -1,0 +1,1 @@
+"""Host-free engine: any diffusers pipeline as stages. Usable as a library without ComfyUI."""

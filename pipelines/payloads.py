@@ -1,0 +1,91 @@
+"""The frozen dataclasses that travel on our sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lora:
+    """One LoRA file and its strength (any real number; 0 is off)."""
+
+    path: Path
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """AIGC_MODEL: where a model is and how to run it. Holds no weights: stages load what they need.
+
+    path: a diffusers folder or a single .safetensors checkpoint.
+    config: the diffusers folder that has model_index.json and the configs; equal to `path` for a folder.
+    pipeline_class: the diffusers class of model_index.json, e.g. "StableDiffusionPipeline".
+    dtype: "auto" (the device's best), "float32", "bfloat16" or "float16".
+    offload: "auto", "keep" (stages stay loaded) or "stage" (a stage's weights leave when the next stage starts).
+    source, revision, licence: where it came from, as far as known; "" when unknown.
+    """
+
+    path: Path
+    config: Path
+    pipeline_class: str
+    dtype: str = "auto"
+    offload: str = "auto"
+    loras: tuple[Lora, ...] = ()
+    source: str = ""
+    revision: str = ""
+    licence: str = ""
+
+    @property
+    def single_file(self) -> bool:
+        return self.path.is_file()
+
+    def with_lora(self, lora: Lora) -> Model:
+        """A copy of this model with one LoRA more; the original stays as it was."""
+        return replace(self, loras=(*self.loras, lora))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One recorded call of a pipeline method: its name, the prompt it was asked for, and what it returned."""
+
+    method: str
+    prompt: Any
+    result: Any
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """AIGC_CONDITIONING: what a pipeline's own encoders returned, ready to be replayed by the sampler.
+
+    pipeline_class: the class that recorded it; a sampler of another class refuses it.
+    calls: every recorded encoder call in order (`encode_prompt` may be called two or three times).
+    prompts, negative_prompts: one entry a picture; equal length.
+    guided: whether negative encodings were made, so that guidance can be used.
+    arguments: further call arguments that the encoding used (images, their size), replayed by the sampler.
+    """
+
+    pipeline_class: str
+    calls: tuple[Recorded, ...]
+    prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...]
+    guided: bool
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the sampler knows and the decoder needs beside the LATENT itself; rides in the LATENT dict under "aigc".
+
+    samples: the LATENT tensor this trace belongs to; a decoder uses `raw` only while the LATENT is unchanged.
+    raw: the tensor(s) that the pipeline handed to `vae.decode`, and the call's other arguments.
+    """
+
+    pipeline_class: str
+    samples: Any
+    raw: Any = None
+    decode_arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), field(default_factory=dict))
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    conditioning: Conditioning | None = None

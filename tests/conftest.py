@@ -1,0 +1,70 @@
+"""Fixtures shared by every test: where things are, and one real ComfyUI for the whole session."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_NOT_SKIP = ("host", "browser")
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def host_dir() -> Path:
+    """The folder of a ComfyUI, fetched on first use; COMFYUI_DIR names another one."""
+    from headless.install import ensure_host
+
+    return ensure_host()
+
+
+@pytest.fixture(scope="session")
+def host(host_dir: Path, tmp_path_factory: pytest.TempPathFactory):
+    """One running ComfyUI with this pack in its custom_nodes, shared by all tests; `.url` is its address."""
+    from headless.host import Host
+
+    with Host(host_dir, base_dir=tmp_path_factory.mktemp("host"), packs=[ROOT]) as running:
+        yield running
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SKIPPED] = []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and any(item.get_closest_marker(name) for name in MAY_NOT_SKIP):
+        item.config.stash[_SKIPPED].append(item.nodeid)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that uses the shared host is a host test, marked or not."""
+    for item in items:
+        if "host" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.host)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """`make test` sets AIGC_NO_SKIPS: a skipped host or browser test is then a failure, not a green run."""
+    if os.environ.get("AIGC_NO_SKIPS") == "1" and session.config.stash[_SKIPPED] and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    skipped = config.stash[_SKIPPED]
+    if os.environ.get("AIGC_NO_SKIPS") == "1" and skipped:
+        terminalreporter.section("skipped, and this run allows no skips", sep="=", red=True)
+        for nodeid in skipped:
+            terminalreporter.line(nodeid)
+
+
+_SKIPPED = pytest.StashKey[list]()

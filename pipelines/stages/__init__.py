@@ -1,0 +1,18 @@
+"""Any diffusers pipeline in stages: each holds only its own weights, and together they equal the whole."""
+
+from .decode import decode_audio, decode_image, decode_video, encode_image
+from .encode import encode_prompt
+from .latents import empty_latents
+from .pipe import release_all
+from .sample import sample
+
+__all__ = [
+    "decode_audio",
+    "decode_image",
+    "decode_video",
+    "empty_latents",
+    "encode_image",
+    "encode_prompt",
+    "release_all",
+    "sample",
+]

@@ -1,0 +1,197 @@
+"""The decode stage: latents to pictures, frames or sound, with the pipeline's own processor; and images to latents."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from ..errors import AigcError
+from ..payloads import Model, Trace
+from ..runtime import Runtime
+from ..schedulers import DEFAULT, Watch, watched
+from . import arguments
+from .latents import check, from_host, geometry, to_host, untouched
+from .pipe import decoder_name, stage
+from .replay import replaying, shadowed
+from .table import CFG_CONCATENATED, SECONDS, frames_per_second, tail_replay
+
+
+def decode_image(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> torch.Tensor:
+    """LATENT -> IMAGE [B, H, W, 3] in 0..1, float32 on the CPU; frames of a video follow each other along B."""
+    out = _decode(model, latents, runtime or Runtime())
+    if out.ndim == 3:
+        raise AigcError("Expected latents of a picture, got those of a sound: use Decode Audio.")
+    if out.ndim == 5:  # [B, F, C, H, W]
+        out = out.flatten(0, 1)
+    return _finite(out.permute(0, 2, 3, 1).contiguous())
+
+
+def decode_video(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> tuple[torch.Tensor, float]:
+    """LATENT -> (IMAGE [F, H, W, 3] in 0..1, frames a second); several videos of a batch follow each other."""
+    trace = latents.get("aigc")
+    given = trace.arguments.get("frame_rate") if isinstance(trace, Trace) else None
+    return decode_image(model, latents, runtime=runtime), float(given or frames_per_second(model.pipeline_class))
+
+
+def decode_audio(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """LATENT -> AUDIO {"waveform": [B, C, T] in -1..1, "sample_rate": Hz}."""
+    runtime = runtime or Runtime()
+    with stage(model, "vae", runtime) as pipe:
+        rate = _sample_rate(pipe, getattr(pipe, decoder_name(model)))
+    out = _decode(model, latents, runtime)
+    if out.ndim > 3:
+        raise AigcError("Expected latents of a sound, got those of a picture: use Decode Image.")
+    waveform = out if out.ndim == 3 else out[:, None]
+    trace = latents.get("aigc")
+    if isinstance(trace, Trace):
+        seconds = next((trace.arguments[n] for n in SECONDS if trace.arguments.get(n)), None)
+        waveform = waveform[..., : int(seconds * rate)] if seconds else waveform
+    return {"waveform": _finite(waveform), "sample_rate": rate}
+
+
+def encode_image(model: Model, image: torch.Tensor, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """IMAGE [B, H, W, C] in 0..1 -> LATENT, the mean of the autoencoder's posterior.
+
+    A model of video takes the batch as the frames of one video. Raises AigcError when the size does not fit.
+    """
+    runtime = runtime or Runtime()
+    with stage(model, "vae", runtime) as pipe:
+        name = decoder_name(model)
+        decoder = getattr(pipe, name)
+        shape = geometry(pipe, decoder)
+        if shape.dims == 3:
+            raise AigcError(f"Expected a model of pictures or video, got {shape.family}, which makes sound.")
+        height, width = int(image.shape[1]), int(image.shape[2])
+        if height % shape.spatial or width % shape.spatial:
+            near = [max(shape.spatial, round(v / shape.spatial) * shape.spatial) for v in (width, height)]
+            raise AigcError(
+                f"Expected an image whose width and height are multiples of {shape.spatial}, got {width} x {height}: "
+                f"resize it to {near[0]} x {near[1]}."
+            )
+        pixels = image[..., :3].permute(0, 3, 1, 2).to(runtime.device, decoder.dtype) * 2 - 1
+        if shape.dims == 5:
+            pixels = pixels.transpose(0, 1)[None] if shape.temporal > 1 else pixels[:, :, None]
+        runtime.check_interrupt()
+        z = _mean(decoder.encode(pixels)).float().cpu()
+        samples = to_host(shape.family, z, pipe)
+    arguments_ = {"height": height, "width": width}
+    if shape.dims == 5:
+        arguments_["num_frames"] = (z.shape[2] - 1) * shape.temporal + 1
+    return {"samples": samples, "aigc": Trace(shape.family, samples, raw=z, arguments=arguments_)}
+
+
+def _mean(encoded: Any) -> torch.Tensor:
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mode()
+    for name in ("latents", "latent"):
+        if hasattr(encoded, name):
+            return getattr(encoded, name)
+    return encoded[0]
+
+
+def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch.Tensor:
+    """[B, C, H, W] or [B, F, C, H, W] in 0..1, or a waveform [B, C, T]."""
+    samples = latents["samples"]
+    with stage(model, "vae", runtime) as pipe:
+        name = decoder_name(model)
+        decoder = getattr(pipe, name)
+        shape = geometry(pipe, decoder)
+        check(shape, samples)
+        trace = untouched(latents)
+        same_family = trace is not None and trace.pipeline_class == shape.family
+        z = trace.raw if trace is not None and same_family else from_host(shape.family, samples.float().cpu(), pipe)
+        z = z.to(runtime.device, decoder.dtype)
+        runtime.check_interrupt()
+        carried = latents.get("aigc")
+        if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
+            return _by_tail(pipe, decoder, z, carried, runtime).float().cpu()
+        args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
+        out = decoder.decode(z, *_to(args, runtime), **_to(kwargs, runtime), return_dict=False)[0]
+        return _processed(pipe, out).float().cpu()
+
+
+def _to(values: Any, runtime: Runtime) -> Any:
+    move = lambda v: v.to(runtime.device) if isinstance(v, torch.Tensor) else v  # noqa: E731
+    return {k: move(v) for k, v in values.items()} if isinstance(values, Mapping) else tuple(move(v) for v in values)
+
+
+def _processed(pipe: Any, out: torch.Tensor) -> torch.Tensor:
+    """The decoder's output in 0..1 by the pipeline's own processor; sound stays as it is."""
+    if out.ndim == 3:
+        return out
+    if out.ndim == 5 and out.shape[2] == 1 and not hasattr(pipe, "video_processor"):
+        out = out[:, :, 0]
+    if out.ndim == 5:
+        return pipe.video_processor.postprocess_video(out, output_type="pt")
+    processor = getattr(pipe, "image_processor", None) or getattr(pipe, "video_processor", None)
+    if processor is None or not hasattr(processor, "postprocess"):
+        return (out / 2 + 0.5).clamp(0, 1)
+    return processor.postprocess(out, output_type="pt")
+
+
+def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, runtime: Runtime) -> torch.Tensor:
+    """Run the pipeline with an empty schedule and `z` in the place of what it would decode: all its own tail runs."""
+    conditioning = trace.conditioning
+    assert conditioning is not None
+    original, own = decoder.decode, pipe.scheduler
+    rows = list(range(len(conditioning.prompts)))
+
+    def decode(_: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return original(z, *args, **kwargs)
+
+    decode.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    call = arguments.of_conditioning(pipe, conditioning, rows)
+    call.update(arguments.size(pipe, trace.arguments))
+    call.update(arguments.guidance(pipe, arguments.without_guidance(pipe)))
+    if "output_type" in arguments.accepted(pipe):
+        call["output_type"] = "pt"
+    with ExitStack() as stack:
+        stack.enter_context(
+            replaying(
+                pipe, decoder, conditioning.calls, prompts=len(rows), rows=rows, device=runtime.device,
+                halves=type(pipe).__name__ in CFG_CONCATENATED, guided=False,
+            )
+        )  # fmt: skip
+        stack.enter_context(shadowed(decoder, "decode", decode))
+        pipe.scheduler = watched(own, DEFAULT, Watch(keep=0))
+        stack.callback(setattr, pipe, "scheduler", own)
+        out = pipe(**call, generator=torch.Generator("cpu").manual_seed(0))
+    return _output(out)
+
+
+
+def _output(out: Any) -> torch.Tensor:
+    """The tensor in a pipeline's output object: pictures [B,C,H,W], video [B,F,C,H,W] or sound."""
+    for name in ("images", "frames", "audios", "videos"):
+        if getattr(out, name, None) is not None:
+            value = getattr(out, name)
+            break
+    else:
+        value = out[0]
+    if isinstance(value, list | tuple):
+        value = torch.stack([torch.as_tensor(v) for v in value])
+    return torch.as_tensor(value)
+
+
+def _sample_rate(pipe: Any, decoder: Any) -> int:
+    for owner, name in (
+        (decoder.config, "sampling_rate"),
+        (getattr(getattr(pipe, "vocoder", None), "config", None), "sampling_rate"),
+        (pipe, "sample_rate"),
+    ):
+        value = getattr(owner, name, None) or (owner.get(name) if hasattr(owner, "get") else None)
+        if value:
+            return int(value)
+    raise AigcError(f"Expected a model of sound, got {type(pipe).__name__}, which states no sample rate: use Decode Image.")
+
+
+def _finite(out: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(out).all():
+        raise AigcError(
+            "Expected finite values from the decoder, got NaN or infinity: load the model with dtype float32 or bfloat16."
+        )
+    return out

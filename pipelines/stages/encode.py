@@ -1,0 +1,129 @@
+"""The encode stage: run a pipeline up to its denoiser and keep what its encoders returned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import loading
+from ..errors import AigcError
+from ..payloads import Conditioning, Model
+from ..runtime import Runtime
+from . import arguments
+from .pipe import decoder_name, roles, stage
+from .replay import StageDone, recording, shadowed, stopping_at
+
+IMAGE_INPUTS = ("image", "images", "reference_images", "video")
+
+
+def encode_prompt(
+    model: Model,
+    prompts: Sequence[str],
+    negative_prompts: Sequence[str] = ("",),
+    *,
+    guided: bool = True,
+    images: torch.Tensor | None = None,
+    runtime: Runtime | None = None,
+) -> Conditioning:
+    """Encode one or several prompts; only the text encoders (and, with images, what encodes those) hold weights.
+
+    prompts: one entry a picture of the batch. negative_prompts: one for all, or one each.
+    guided: make what guidance needs (negative encodings); without it the sampler runs at cfg 1.
+    images: [B, H, W, C] in 0..1, for families that are conditioned on pictures.
+    Raises AigcError for counts that do not match and for images on a family that takes none.
+    """
+    runtime = runtime or Runtime()
+    texts, negatives = _paired(prompts, negative_prompts)
+    _encodable([*texts, *negatives])
+    if not hasattr(loading.pipeline_class(model), "encode_prompt"):
+        return Conditioning(model.pipeline_class, (), texts, negatives, guided)
+    with ExitStack() as stack:
+        pipe = stack.enter_context(stage(model, "text", runtime))
+        extra = _image_arguments(pipe, images)
+        decoder = None
+        if images is not None:
+            decoder = getattr(stack.enter_context(stage(model, "vae", runtime, alongside="text")), decoder_name(model))
+            stack.enter_context(shadowed(pipe, decoder_name(model), decoder))
+        cfg = arguments.guidance(pipe, _strength(pipe, guided))
+        call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
+        calls = stack.enter_context(recording(pipe, decoder))
+        stack.enter_context(stopping_at(_denoisers(pipe, model)))
+        try:
+            pipe(**call, generator=torch.Generator("cpu").manual_seed(0), **_short(pipe))
+        except StageDone:
+            pass
+    if not calls:
+        raise AigcError(f"Expected {model.pipeline_class} to encode its prompt before denoising, got no encoding.")
+    return Conditioning(model.pipeline_class, tuple(calls), texts, negatives, guided, extra)
+
+
+def _paired(prompts: Sequence[str], negatives: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    texts, negatives = tuple(prompts), tuple(negatives) or ("",)
+    if not texts:
+        raise AigcError("Expected at least one prompt, got none: an empty text is a prompt too.")
+    if len(negatives) == 1:
+        negatives = negatives * len(texts)
+    if len(negatives) != len(texts):
+        raise AigcError(f"Expected 1 or {len(texts)} negative prompts, got {len(negatives)}: one for all or one each.")
+    return texts, negatives
+
+
+def _encodable(texts: Sequence[str]) -> None:
+    """Raise AigcError for text that no tokenizer can read (half of a surrogate pair)."""
+    for text in texts:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise AigcError(
+                f"Expected a prompt of whole characters, got half a character at position {error.start}: delete it."
+            ) from error
+
+
+def _strength(pipe: Any, guided: bool) -> float:
+    """A guidance strength at which this pipeline does, or does not, encode negatives."""
+    if not guided:
+        return arguments.without_guidance(pipe)
+    default = arguments.accepted(pipe).get("guidance_scale")
+    value = default.default if default is not None else None
+    return value if isinstance(value, float | int) and value > 1 else 5.0
+
+
+def _image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
+    """The pictures under the name this family gives them, with the size they fix."""
+    names = arguments.accepted(pipe)
+    name = next((n for n in IMAGE_INPUTS if n in names), None)
+    if images is None:
+        required = name is not None and names[name].default is names[name].empty
+        if required:
+            raise AigcError(f"Expected images for {type(pipe).__name__}, got none: connect a picture to Encode Prompt.")
+        return {}
+    if name is None:
+        raise AigcError(f"Expected no images for {type(pipe).__name__}, which takes none: disconnect them.")
+    pictures = [_to_pil(image) for image in images]
+    call: dict[str, Any] = {name: pictures if len(pictures) > 1 else pictures[0]}
+    if "height" in names and "width" in names:
+        call.update(height=int(images.shape[1]), width=int(images.shape[2]))
+    return call
+
+
+def _to_pil(image: torch.Tensor) -> Any:
+    from PIL import Image
+
+    pixels = (image[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return Image.fromarray(pixels)
+
+
+def _denoisers(pipe: Any, model: Model) -> list[nn.Module]:
+    names = [n for n, role in roles(model).items() if role == "denoiser"]
+    return [part for n in names if isinstance(part := getattr(pipe, n, None), nn.Module)]
+
+
+def _short(pipe: Any) -> dict[str, Any]:
+    """A schedule of a few steps: none of them is run, and encodings do not depend on it."""
+    return {"num_inference_steps": 4} if "num_inference_steps" in arguments.accepted(pipe) else {}
+
+

@@ -1,0 +1,242 @@
+"""The shape of a model's latents, empty ones, and the way between ComfyUI's LATENT and what `vae.decode` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import AigcError
+from ..payloads import Model, Trace
+from ..runtime import Runtime
+from .arguments import accepted, seconds_name
+from .pipe import decoder_name, skeleton
+
+_CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim")
+_SPATIAL = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_scale_factor")
+_TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a model's latents relate to pixels, frames or samples.
+
+    channels: latent channels as `vae.decode` takes them. spatial, temporal: pixels and frames a latent cell.
+    dims: 3 for sound [B,C,T], 4 for pictures [B,C,H,W], 5 for video [B,C,T,H,W].
+    frames_in_batch: video whose frames lie along the batch (AnimateDiff).
+    """
+
+    family: str
+    channels: int
+    spatial: int
+    temporal: int
+    dims: int
+    frames_in_batch: bool = False
+
+
+def geometry(pipe: Any, decoder: Any) -> Geometry:
+    """Read the geometry off a pipeline and its autoencoder's config; no weights needed."""
+    config, name = decoder.config, type(decoder).__name__
+    channels = next((int(config[k]) for k in _CHANNELS if config.get(k)), 4)
+    spatial = next((int(v) for k in _SPATIAL if isinstance(v := getattr(pipe, k, None), int | float)), 8)
+    temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(pipe, k, None), int | float)), 0)
+    takes_frames = "num_frames" in accepted(pipe)
+    if "Oobleck" in name or (seconds_name(pipe) and name not in ("AutoencoderKL",)):
+        dims = 3
+    elif temporal or "QwenImage" in name or "Wan" in name or ("Video" in name and takes_frames):
+        dims = 5
+    else:
+        dims = 4
+    return Geometry(type(pipe).__name__, channels, spatial, max(temporal, 1), dims, dims == 4 and takes_frames)
+
+
+def _own_size(pipe: Any, shape: Geometry, name: str) -> int:
+    default = accepted(pipe)[name].default if name in accepted(pipe) else None
+    if isinstance(default, int):
+        return default
+    cells = getattr(pipe, "default_sample_size", None)
+    if cells is None:
+        denoiser = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
+        cells = denoiser.config.get("sample_size") if denoiser is not None else None
+    if isinstance(cells, list | tuple):
+        cells = cells[0 if name == "height" else -1]
+    return int(cells) * shape.spatial if cells else 512
+
+
+def _multiple(name: str, value: int, step: int) -> None:
+    if value < step or value % step:
+        near = max(step, round(value / step) * step)
+        raise AigcError(f"Expected {name} to be a multiple of {step} for this model, got {value}: use {near}.")
+
+
+def _step(pipe: Any, shape: Geometry) -> int:
+    """Pixels that width and height must be a multiple of: a latent cell, or a patch of cells."""
+    for name in ("transformer", "unet"):
+        denoiser = getattr(pipe, name, None)
+        if denoiser is not None:
+            patch = denoiser.config.get("patch_size") or 1
+            patch = patch[-1] if isinstance(patch, list | tuple) else patch
+            packed = 2 if hasattr(pipe, "_pack_latents") and shape.dims != 5 else 1
+            return shape.spatial * max(int(patch) if isinstance(patch, int) else 1, packed)
+    return shape.spatial
+
+
+def empty_latents(
+    model: Model,
+    *,
+    width: int = 0,
+    height: int = 0,
+    frames: int = 0,
+    seconds: float = 0.0,
+    batch_size: int = 1,
+    runtime: Runtime | None = None,
+) -> dict[str, Any]:
+    """Zeros in the shape of `model`'s latents. 0 means the model's own size, frame count or duration.
+
+    Raises AigcError when a size does not fit the model.
+    """
+    pipe = skeleton(model, runtime or Runtime())
+    shape = geometry(pipe, getattr(pipe, decoder_name(model)))
+    if batch_size < 1:
+        raise AigcError(f"Expected batch_size of at least 1, got {batch_size}.")
+    arguments: dict[str, Any] = {}
+    if shape.dims == 3:
+        cells, arguments = _sound(pipe, seconds)
+        size: tuple[int, ...] = (batch_size, shape.channels, cells)
+    else:
+        width = width or _own_size(pipe, shape, "width")
+        height = height or _own_size(pipe, shape, "height")
+        step = _step(pipe, shape)
+        _multiple("width", width, step)
+        _multiple("height", height, step)
+        arguments = {"width": width, "height": height}
+        cells_hw = (height // shape.spatial, width // shape.spatial)
+        size = (batch_size, shape.channels, *cells_hw)
+        if shape.dims == 5:
+            frames = frames or _own_frames(pipe)
+            arguments["num_frames"] = frames
+            size = (batch_size, shape.channels, (frames - 1) // shape.temporal + 1, *cells_hw)
+        elif shape.frames_in_batch:
+            frames = frames or _own_frames(pipe)
+            arguments["num_frames"] = frames
+            size = (batch_size * frames, shape.channels, *cells_hw)
+        if (name := seconds_name(pipe)) and seconds:
+            arguments[name] = seconds
+    samples = to_host(shape.family, torch.zeros(size), pipe)
+    return {"samples": samples, "aigc": Trace(shape.family, samples, arguments=arguments)}
+
+
+def _own_frames(pipe: Any) -> int:
+    default = accepted(pipe)["num_frames"].default if "num_frames" in accepted(pipe) else 1
+    return default if isinstance(default, int) else 1
+
+
+def _sound(pipe: Any, seconds: float) -> tuple[int, dict[str, Any]]:
+    """Latent cells of a sound and the call's own word for its length. Raises AigcError when the model can't make it so long."""
+    cells = int(pipe.transformer.config.sample_size)
+    longest = cells * pipe.vae.hop_length / pipe.vae.config.sampling_rate
+    if seconds > longest:
+        raise AigcError(f"Expected at most {longest:g} seconds for this model, got {seconds:g}: ask for less.")
+    name = seconds_name(pipe)
+    return cells, {name: seconds or longest} if name else {}
+
+
+def call_size(pipe: Any, shape: Geometry, latents: Mapping[str, Any]) -> dict[str, Any]:
+    """height, width, num_frames and the like for a LATENT: from its trace if it still fits, else from its shape."""
+    samples, trace = latents["samples"], latents.get("aigc")
+    arguments = dict(trace.arguments) if isinstance(trace, Trace) else {}
+    if isinstance(trace, Trace) and trace.samples.shape[1:] == samples.shape[1:] and "width" in arguments:
+        return arguments
+    raw = from_host_shape(shape.family, samples)
+    if shape.dims >= 4:
+        arguments.update(height=raw[-2] * shape.spatial, width=raw[-1] * shape.spatial)
+    if shape.dims == 5:
+        arguments["num_frames"] = (raw[2] - 1) * shape.temporal + 1
+    elif shape.frames_in_batch:
+        arguments["num_frames"] = samples.shape[0]
+    elif shape.dims == 3 and not any(k == seconds_name(pipe) for k in arguments):
+        arguments.update(_sound(pipe, 0.0)[1])
+    return arguments
+
+
+def check(shape: Geometry, samples: torch.Tensor) -> None:
+    """Raise AigcError unless `samples` can be a LATENT of this model."""
+    raw = from_host_shape(shape.family, samples)
+    if samples.ndim != shape.dims or raw[1] != shape.channels:
+        kinds = {3: "sound", 4: "a picture", 5: "video"}
+        raise AigcError(
+            f"Expected latents of {shape.family}: {kinds[shape.dims]} with {shape.channels} channels, got shape "
+            f"{list(samples.shape)}. This latent was made for another model: encode the image again with this model's "
+            "Encode Image, or make empty latents with it."
+        )
+
+
+def _ltx_stats(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, std = pipe.vae.latents_mean.to(z), pipe.vae.latents_std.to(z)
+    scale = pipe.vae.config.scaling_factor
+    return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1) / scale
+
+
+def _flux2_stats(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    norm = pipe.vae.bn
+    std = (norm.running_var.to(z) + pipe.vae.config.batch_norm_eps).sqrt()
+    return norm.running_mean.to(z).view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+
+def _patchify(z: torch.Tensor) -> torch.Tensor:
+    b, c, h, w = z.shape
+    return z.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(b, c * 4, h // 2, w // 2)
+
+
+def _unpatchify(z: torch.Tensor) -> torch.Tensor:
+    b, c, h, w = z.shape
+    return z.view(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3).reshape(b, c // 4, h * 2, w * 2)
+
+
+def _is(family: str, *starts: str) -> bool:
+    return family.startswith(starts)
+
+
+def to_host(family: str, z: torch.Tensor, pipe: Any) -> torch.Tensor:
+    """What `vae.decode` takes, as ComfyUI's LATENT: the same tensor, but for families whose host VAE normalises itself."""
+    if _is(family, "LTX") and hasattr(pipe.vae, "latents_mean"):
+        mean, std = _ltx_stats(pipe, z)
+        return (z - mean) / std
+    if _is(family, "Flux2"):
+        mean, std = _flux2_stats(pipe, z)
+        return (_patchify(z) - mean) / std
+    return z
+
+
+def from_host(family: str, samples: torch.Tensor, pipe: Any) -> torch.Tensor:
+    """The inverse of `to_host`."""
+    if _is(family, "LTX") and hasattr(pipe.vae, "latents_mean"):
+        mean, std = _ltx_stats(pipe, samples)
+        return samples * std + mean
+    if _is(family, "Flux2"):
+        mean, std = _flux2_stats(pipe, samples)
+        return _unpatchify(samples * std + mean)
+    return samples
+
+
+def from_host_shape(family: str, samples: torch.Tensor) -> tuple[int, ...]:
+    """The shape that `from_host` gives."""
+    if _is(family, "Flux2") and samples.ndim == 4:
+        b, c, h, w = samples.shape
+        return (b, c // 4, h * 2, w * 2)
+    return tuple(samples.shape)
+
+
+def untouched(latents: Mapping[str, Any]) -> Trace | None:
+    """The LATENT's trace if its tensor is still exactly what our sampler made, else None."""
+    trace = latents.get("aigc")
+    if not isinstance(trace, Trace) or trace.raw is None:
+        return None
+    samples = latents["samples"]
+    same = samples is trace.samples or (
+        samples.shape == trace.samples.shape and torch.equal(samples.cpu(), trace.samples.cpu())
+    )
+    return trace if same else None
+

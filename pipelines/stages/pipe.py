@@ -1,0 +1,203 @@
+"""A pipeline for one stage: its own weights real, every other part a config-only stub."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import loading
+from ..errors import AigcError
+from ..payloads import Lora, Model
+from ..runtime import Runtime
+from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER
+
+_KEPT_MODELS = 2
+
+
+@dataclass
+class Stage:
+    """A pipeline object whose parts of one role are real. `parts` are the real modules."""
+
+    pipe: Any
+    parts: list[nn.Module]
+    runtime: Runtime
+    loras: tuple[Lora, ...] = ()
+
+
+_held: OrderedDict[tuple[Any, ...], dict[str, Stage]] = OrderedDict()
+_skeletons: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+_lock = threading.RLock()
+
+
+def roles(model: Model) -> dict[str, str]:
+    """Each component's role: "text", "denoiser", "vae", "bridge" (encode and sample both need it) or "light"."""
+    found = {}
+    for name, (library, cls) in loading.component_classes(model).items():
+        if name in ("scheduler", "safety_checker") or cls.endswith(("Tokenizer", "TokenizerFast", "Processor", "Extractor")):
+            found[name] = "light"
+        elif name.startswith("scheduler") or cls.endswith(("Scheduler", "Guider", "TokenizersBackend", "PreProcessor")):
+            found[name] = "light"
+        elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
+            found[name] = "vae"
+        elif library == "transformers":
+            found[name] = "text"
+        elif name in DENOISERS or name.endswith(("transformer", "unet")):
+            found[name] = "denoiser"
+        else:
+            found[name] = "bridge"
+    return found
+
+
+def real_parts(model: Model, stage: str) -> list[str]:
+    """The names of the parts that hold weights in this stage."""
+    wanted = {"text": {"text", "bridge"}, "denoiser": {"denoiser", "bridge"}, "vae": {"vae"}, "none": set()}[stage]
+    cls = loading.pipeline_class(model)
+    if stage == "denoiser" and (not hasattr(cls, "encode_prompt") or cls.__name__ in TEXT_IN_SAMPLER):
+        wanted = wanted | {"text"}
+    return [name for name, role in roles(model).items() if role in wanted]
+
+
+def _role_of_stub(role: str) -> str:
+    return "denoiser" if role == "bridge" else role
+
+
+def _build(model: Model, stage: str, runtime: Runtime) -> Stage:
+    cls, real = loading.pipeline_class(model), set(real_parts(model, stage))
+    parts: dict[str, Any] = {}
+    for name, role in roles(model).items():
+        if name == "safety_checker":
+            parts[name] = None
+        elif role == "light":
+            parts[name] = loading.load_part(model, name, dtype=None)
+        elif name in real:
+            parts[name] = loading.load_part(model, name, dtype=runtime.dtype_for(_role_of_stub(role), model.dtype))
+        elif role == "text":
+            parts[name] = None
+        else:
+            dtype = runtime.dtype_for(_role_of_stub(role), model.dtype)
+            parts[name] = loading.stub_part(model, name, device=runtime.device, dtype=dtype)
+    pipe = assemble(cls, parts, _options(model))
+    return Stage(pipe, [parts[n] for n in sorted(real) if isinstance(parts[n], nn.Module)], runtime)
+
+
+def _options(model: Model) -> dict[str, Any]:
+    """The plain values of model_index.json, such as SDXL's force_zeros_for_empty_prompt."""
+    index = json.loads((model.config / "model_index.json").read_text(encoding="utf-8"))
+    return {k: v for k, v in index.items() if not k.startswith("_") and not isinstance(v, list)}
+
+
+def assemble(cls: type, parts: dict[str, Any], options: dict[str, Any]) -> Any:
+    """The pipeline object of these parts; an expected part that is absent becomes None."""
+    expected, optional = cls._get_signature_keys(cls)  # type: ignore[attr-defined]
+    missing = {name: None for name in expected if name not in parts}
+    pipe = cls(**{**missing, **parts}, **{k: v for k, v in options.items() if k in optional})
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def identity(model: Model, runtime: Runtime) -> tuple[Any, ...]:
+    """What makes two loads the same: files, their times, dtype and device. LoRAs are laid on per run."""
+    stamp = model.path if model.single_file else model.path / "model_index.json"
+    return (model.path, model.config, stamp.stat().st_mtime_ns, model.dtype, str(runtime.device))
+
+
+def _keeps(model: Model, runtime: Runtime) -> bool:
+    """Whether this model's stages stay loaded: as asked, or for "auto" if the whole fits in a quarter of free memory."""
+    if model.offload != "auto":
+        return model.offload == "keep"
+    held = sum(p.numel() * p.element_size() for s in _stages() for m in s.parts for p in m.parameters())
+    total = 0
+    for name, role in roles(model).items():
+        if role != "light" and name != "safety_checker":
+            total += loading.part_bytes(model, name, dtype=runtime.dtype_for(_role_of_stub(role), model.dtype))
+    return total * 4 <= runtime.free_bytes() + held
+
+
+def _stages() -> list[Stage]:
+    return [stage for stages in _held.values() for stage in stages.values()]
+
+
+def _drop(key: tuple[Any, ...], name: str) -> None:
+    stage = _held[key].pop(name)
+    stage.runtime.release(stage.parts)
+    if not _held[key]:
+        del _held[key]
+
+
+def release_all() -> None:
+    """Forget every loaded stage."""
+    with _lock:
+        for key in list(_held):
+            for name in list(_held[key]):
+                _drop(key, name)
+
+
+def _make_room(key: tuple[Any, ...], stays: set[str], keep: bool) -> None:
+    """Drop what need not stay: without `keep` every other stage, with it the models used longest ago."""
+    for other in list(_held):
+        full = len(_held) >= _KEPT_MODELS + (key in _held)
+        for held in list(_held[other]):
+            mine = other == key
+            if not (mine and (keep or held in stays)) and (not keep or (full and not mine)):
+                _drop(other, held)
+
+
+def _lay_loras(stage: Stage, model: Model) -> None:
+    if stage.loras == model.loras:
+        return
+    if stage.loras:
+        loading.remove_loras(stage.pipe)
+        stage.loras = ()
+    if any(lora.strength for lora in model.loras):
+        loading.apply_loras(stage.pipe, model)
+    stage.loras = model.loras
+
+
+@contextmanager
+def stage(model: Model, name: str, runtime: Runtime, *, alongside: str = "") -> Iterator[Any]:
+    """The pipeline for one stage of `model`, its weights on the device while open.
+
+    alongside: another stage of the same model that is open and must not be dropped. The same object comes back on the next call while the model stays loaded; callers restore what they set on it.
+    """
+    with _lock, torch.no_grad():
+        key = identity(model, runtime)
+        keep = _keeps(model, runtime)
+        _make_room(key, {name, alongside}, keep)
+        if name not in _held.get(key, {}):
+            built = _build(model, name, runtime)
+            _held.setdefault(key, {})[name] = built
+        _held.move_to_end(key)
+        current = _held[key][name]
+        _lay_loras(current, model)
+        with runtime.placed(current.parts):
+            yield current.pipe
+
+
+def skeleton(model: Model, runtime: Runtime) -> Any:
+    """The pipeline with stubs only: its shapes and defaults, without any weight."""
+    with _lock:
+        key = identity(model, runtime)
+        if key not in _skeletons:
+            while len(_skeletons) >= _KEPT_MODELS * 2:
+                _skeletons.popitem(last=False)
+            _skeletons[key] = _build(model, "none", runtime).pipe
+        _skeletons.move_to_end(key)
+        return _skeletons[key]
+
+
+def decoder_name(model: Model) -> str:
+    """The component that turns latents into pictures or sound. Raises AigcError for a pipeline without one."""
+    names = [n for n, role in roles(model).items() if role == "vae" and n not in ("vocoder", "audio_vae")]
+    if not names:
+        raise AigcError(
+            f"Expected a model with an autoencoder, got {model.pipeline_class}: it works on pixels and has no latents."
+        )
+    return "vae" if "vae" in names else names[0]

@@ -1,0 +1,253 @@
+"""The sample stage: replay the encodings, denoise, and stop where the autoencoder would decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from ..errors import AigcError
+from ..payloads import Conditioning, Model, Trace
+from ..runtime import Runtime
+from ..schedulers import DEFAULT, Watch, watched
+from . import arguments
+from .latents import Geometry, call_size, check, from_host, geometry, to_host
+from .pipe import decoder_name, stage
+from .preview import Preview
+from .replay import StageDone, capturing_decode, replaying
+from .table import CFG_CONCATENATED, SECONDS, tail_replay
+from .tail import TailMap, after_prepare, probe
+
+OnStep = Callable[[int, int, Callable[[], Any]], None]
+
+
+def sample(
+    model: Model,
+    conditioning: Conditioning,
+    latents: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    steps: int = 20,
+    cfg: float = 5.0,
+    scheduler: str = DEFAULT,
+    denoise: float = 1.0,
+    on_step: OnStep | None = None,
+    runtime: Runtime | None = None,
+) -> dict[str, Any]:
+    """Denoise; only the denoiser holds weights.
+
+    latents: a LATENT; its size is the picture's size, and at denoise < 1 its content is where sampling starts.
+    seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run.
+    cfg: guidance strength in the pipeline's own scale. denoise: 0 (nothing) to 1 (from pure noise).
+    on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
+    Returns a LATENT. Raises AigcError when an input does not fit the model.
+    """
+    runtime = runtime or Runtime()
+    _check_numbers(model, conditioning, steps, cfg, denoise)
+    with ExitStack() as stack:
+        pipe = stack.enter_context(stage(model, "denoiser", runtime))
+        decoder = getattr(pipe, decoder_name(model))
+        shape = geometry(pipe, decoder)
+        check(shape, latents["samples"])
+        if denoise == 0:
+            return dict(latents)
+        rows = _rows(conditioning, latents["samples"], shape)
+        run = _Run(pipe, decoder, conditioning, runtime, shape, rows, guided=cfg > arguments.without_guidance(pipe))
+        call = {
+            **arguments.of_conditioning(pipe, conditioning, rows),
+            **arguments.size(pipe, _fixed_size(conditioning, call_size(pipe, shape, latents))),
+            **arguments.guidance(pipe, _strength(pipe, conditioning, cfg)),
+        }
+        start = None
+        if denoise < 1:
+            start = _Start(run.tail_map(call), from_host(shape.family, latents["samples"].float(), pipe), len(rows))
+        watch = Watch(keep=steps if start else None, unit_noise=start is not None)
+        watch.on_step = run.reporter(on_step, start.map if start else None, call)
+        total = int(steps / denoise) if start else steps
+        z, rest = run(call, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+    return _latent(latents, shape, z, rest, pipe, call, conditioning)
+
+
+def _check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: float, denoise: float) -> None:
+    if conditioning.pipeline_class != model.pipeline_class:
+        raise AigcError(
+            f"Expected a conditioning made with this model ({model.pipeline_class}), got one of "
+            f"{conditioning.pipeline_class}: connect the same model to Encode Prompt."
+        )
+    if steps < 1:
+        raise AigcError(f"Expected at least 1 step, got {steps}.")
+    if not 0 <= denoise <= 1:
+        raise AigcError(f"Expected denoise between 0 and 1, got {denoise}.")
+    if cfg != cfg or cfg < 0:
+        raise AigcError(f"Expected a cfg of 0 or more, got {cfg}.")
+
+
+def _strength(pipe: Any, conditioning: Conditioning, cfg: float) -> float:
+    """The guidance to run with: a conditioning without negatives is run without guidance."""
+    return cfg if conditioning.guided or "true_cfg_scale" in arguments.accepted(pipe) else arguments.without_guidance(pipe)
+
+
+def _rows(conditioning: Conditioning, samples: torch.Tensor, shape: Geometry) -> list[int]:
+    """For each row of the batch, which prompt it has: prompts repeat in blocks when the batch is a multiple."""
+    prompts = len(conditioning.prompts)
+    batch = 1 if shape.frames_in_batch else int(samples.shape[0])
+    if batch == 1:
+        return list(range(prompts))
+    if batch % prompts:
+        raise AigcError(
+            f"Expected a batch that is a multiple of the {prompts} prompts, got {batch}: set batch_size to 1 or {prompts}."
+        )
+    return [i for i in range(prompts) for _ in range(batch // prompts)]
+
+
+def _generators(seed: int, latents: Mapping[str, Any], rows: int) -> list[torch.Generator]:
+    """One CPU generator a row. A LATENT taken out of a batch remembers its place there (`batch_index`)."""
+    places = list(latents.get("batch_index") or range(rows))
+    places = places if len(places) == rows else range(rows)
+    return [torch.Generator("cpu").manual_seed((seed + place) % 2**64) for place in places]
+
+
+def _fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, Any]:
+    """The call's size. Raises AigcError when the encoded pictures have another one."""
+    for name in ("height", "width"):
+        wanted = conditioning.arguments.get(name)
+        if wanted is not None and name in size and size[name] != wanted:
+            raise AigcError(
+                f"Expected latents of the {name} of the encoded images ({wanted}), got {size[name]}: resize one of them."
+            )
+    return size
+
+
+class _Start:
+    """Where partial denoising begins: the LATENT in the denoiser's space, one row a picture."""
+
+    def __init__(self, tail: TailMap, decoded: torch.Tensor, rows: int) -> None:
+        self.map = tail
+        x = tail.inverse(decoded.double()).float()
+        self.x0 = x.repeat(rows, *[1] * (x.ndim - 1)) if x.shape[0] == 1 else x
+        self.noise: torch.Tensor | None = None
+        self.scheduler: Any = None
+
+    def prepared(self, noise: torch.Tensor) -> None:
+        self.noise = noise
+        self._lay()
+
+    def scheduled(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        self._lay()
+
+    def _lay(self) -> None:
+        """Once noise and schedule are both there, in whichever order: overwrite the noise by the noised start."""
+        if self.noise is None or self.scheduler is None:
+            return
+        x0, t = self.x0.to(self.noise), self.scheduler.timesteps[:1].to(self.noise.device)
+        noise = self.noise.clone()
+        if hasattr(self.scheduler, "scale_noise"):
+            noised = self.scheduler.scale_noise(x0, t, noise)
+        else:
+            noised = self.scheduler.add_noise(x0, noise, t)
+        self.noise.copy_(noised)
+        self.scheduler = None
+
+
+class _Run:
+    """One call of a pipeline in this stage, and the shorter ones that probe it."""
+
+    def __init__(
+        self, pipe: Any, decoder: Any, conditioning: Conditioning, runtime: Runtime, shape: Geometry, rows: list[int], guided: bool
+    ) -> None:
+        self.pipe, self.decoder, self.shape, self.guided = pipe, decoder, shape, guided
+        self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
+
+    def _replay(self, rows: list[int]) -> Any:
+        return replaying(
+            self.pipe,
+            self.decoder,
+            self.conditioning.calls,
+            prompts=len(self.conditioning.prompts),
+            rows=rows,
+            device=self.runtime.device,
+            halves=type(self.pipe).__name__ in CFG_CONCATENATED,
+            guided=self.guided,
+        )
+
+    def tail_map(self, call: Mapping[str, Any]) -> TailMap:
+        """The pipeline's tail for one row of this call."""
+        one = {**call, **arguments.of_conditioning(self.pipe, self.conditioning, self.rows[:1])}
+        one.update({k: v for k, v in call.items() if k in ("height", "width", "num_frames")})
+        with self._replay(self.rows[:1]):
+            return probe(self.pipe, self.decoder, one)
+
+    def reporter(self, on_step: OnStep | None, tail: TailMap | None, call: Mapping[str, Any]) -> Any:
+        """What the scheduler calls after each step: interrupt first, then the caller's report."""
+        preview = Preview(self.pipe, self.shape, call, tail)
+
+        def report(done: int, total: int, x0: Callable[[], torch.Tensor]) -> None:
+            self.runtime.check_interrupt()
+            if on_step is not None:
+                on_step(done, total, lambda: preview(x0()))
+
+        return report
+
+    def __call__(
+        self,
+        call: Mapping[str, Any],
+        steps: int,
+        scheduler: str,
+        watch: Watch,
+        generators: list[torch.Generator],
+        start: _Start | None,
+    ) -> tuple[torch.Tensor, Any]:
+        pipe, own = self.pipe, self.pipe.scheduler
+        with ExitStack() as stack:
+            stack.enter_context(self._replay(self.rows))
+            captured = stack.enter_context(capturing_decode(self.decoder))
+            if start is not None:
+                stack.enter_context(after_prepare(pipe, start.prepared))
+                watch.on_schedule = start.scheduled
+            pipe.scheduler = watched(own, scheduler, watch)
+            stack.callback(setattr, pipe, "scheduler", own)
+            stack.callback(pipe.maybe_free_model_hooks)
+            try:
+                pipe(
+                    **call,
+                    num_inference_steps=steps,
+                    generator=generators if len(generators) > 1 else generators[0],
+                )
+            except StageDone:
+                pass
+        if not captured:
+            raise AigcError(f"Expected {type(pipe).__name__} to end in an autoencoder, got none: it has no latents to pass on.")
+        z, args, kwargs = captured[0]
+        if not torch.isfinite(z).all():
+            raise AigcError(
+                f"Expected finite latents after {watch.done} steps, got NaN or infinity: lower cfg, choose another scheduler, "
+                "or load the model with dtype float32; a broken LoRA does this too."
+            )
+        return z, (args, kwargs)
+
+
+def _latent(
+    given: Mapping[str, Any],
+    shape: Geometry,
+    z: torch.Tensor,
+    rest: Any,
+    pipe: Any,
+    call: Mapping[str, Any],
+    conditioning: Conditioning,
+) -> dict[str, Any]:
+    raw = z.detach().cpu()
+    samples = to_host(shape.family, raw.float(), pipe)
+    named = ("height", "width", "num_frames", "frame_rate", "fps", *SECONDS)
+    trace = Trace(
+        shape.family,
+        samples,
+        raw=raw,
+        decode_arguments=(rest[0], {k: v for k, v in rest[1].items() if k != "generator"}),
+        arguments={k: v for k, v in call.items() if k in named},
+        conditioning=conditioning if tail_replay(shape.family) else None,
+    )
+    kept = {k: v for k, v in given.items() if k not in ("samples", "aigc")}
+    return {**kept, "samples": samples, "aigc": trace}

@@ -1,0 +1,59 @@
+"""What differs from family to family, as rows. A new exception is a new row, never a branch in the stages."""
+
+from __future__ import annotations
+
+# encode_prompt returns negative and positive halves in one tensor; without guidance the positive half is meant.
+CFG_CONCATENATED = {"StableAudioPipeline"}
+
+# Their tail does more than `vae.decode` and a processor: decode by running the pipeline with an empty schedule.
+TAIL_REPLAY = (
+    "AnimateDiff",
+    "Cosmos",
+    "SkyReelsV2",
+    "HunyuanVideoImageToVideo",
+    "HunyuanSkyreels",
+    "WanAnimate",
+    "SanaPipeline",
+    "SanaPAG",
+    "SanaControlNet",
+    "PixArt",
+    "Latte",
+    "AceStep",
+    "AudioLDM2",
+    "MusicLDM",
+    "StableAudio",
+)
+
+# The text encoder is read again inside the denoising call.
+TEXT_IN_SAMPLER = {"MotifVideoImage2VideoPipeline"}
+
+# Frames a second that the family was trained for; used when neither the user nor the call says one.
+FRAMES_PER_SECOND = (
+    ("AnimateDiff", 8.0),
+    ("CogVideoX", 8.0),
+    ("Latte", 8.0),
+    ("TextToVideoSD", 8.0),
+    ("Wan", 16.0),
+    ("SkyReels", 24.0),
+    ("HunyuanVideo", 24.0),
+    ("LTX", 25.0),
+    ("Mochi", 30.0),
+    ("Allegro", 15.0),
+    ("Cosmos", 24.0),
+)
+
+# Denoisers by component name; any other diffusers module that is not an autoencoder serves encode and sample alike.
+DENOISERS = {"transformer", "transformer_2", "unet", "unet_2", "prior", "decoder", "controlnet", "adapter", "motion_adapter"}
+DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
+
+# How a family names the length of a sound in seconds.
+SECONDS = ("audio_end_in_s", "audio_length_in_s", "audio_duration")
+
+
+def tail_replay(pipeline_class: str) -> bool:
+    return pipeline_class.startswith(TAIL_REPLAY)
+
+
+def frames_per_second(pipeline_class: str) -> float:
+    """The family's own frame rate; 24 for a family without a row."""
+    return next((fps for name, fps in FRAMES_PER_SECOND if pipeline_class.startswith(name)), 24.0)

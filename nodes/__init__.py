@@ -1,0 +1,35 @@
+"""The host-facing side: node schemas and glue. `comfy_entrypoint` is what the host calls."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+
+from ._api import ComfyExtension, io
+
+NODES = {
+    "load": ("LoadModel", "LoadLora", "ModelInfo"),
+    "condition": ("EncodePrompt",),
+    "latent": ("EmptyLatents", "EncodeImage"),
+    "sample": ("Sample",),
+    "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
+}
+
+
+class Aigc(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Every node whose schema is sound: the host would drop the whole pack for one that raises."""
+        nodes = []
+        for topic, names in NODES.items():
+            for name in names:
+                try:
+                    node = getattr(import_module(f".{topic}", __name__), name)
+                    node.GET_SCHEMA()
+                    nodes.append(node)
+                except Exception:  # whatever is wrong with one node, the others still load
+                    logging.exception("AIGC Nodes: %s is left out", name)
+        return nodes
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    return Aigc()

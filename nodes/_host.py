@@ -1,0 +1,150 @@
+"""The only module that touches the host: its folders, its memory manager, its progress bar."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.utils
+import folder_paths
+import torch
+from comfy.cli_args import LatentPreviewMethod, args
+from torch import nn
+
+from ..pipelines.runtime import DTYPES, Runtime
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ..pipelines.loading import Roots
+    from ..pipelines.payloads import Model
+
+PACK = Path(__file__).resolve().parent.parent
+
+
+def roots() -> Roots:
+    """The host's model folders as they are configured now, and the models shipped with this pack."""
+    from ..pipelines.loading import Roots
+
+    def folders(kind: str) -> tuple[Path, ...]:
+        return tuple(Path(folder) for folder in folder_paths.get_folder_paths(kind))
+
+    return Roots(
+        embedded=(PACK / "models",),
+        diffusers=folders("diffusers"),
+        checkpoints=folders("checkpoints"),
+        loras=(*folders("loras"), PACK / "models" / "lora"),
+        clip_tokenizer=Path(comfy.utils.__file__).parent / "sd1_tokenizer",
+    )
+
+
+class _Shell(nn.Module):
+    """A plain module around a part: the host sets `device` on what it patches, and diffusers forbids that."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+
+class WholeModelPatcher(comfy.model_patcher.ModelPatcher):
+    """Loads all of a model or nothing: layers that are not the host's own cannot run half loaded."""
+
+    def partially_load(self, device_to: Any, extra_memory: int = 0, force_patch_weights: bool = False) -> int:
+        self.patch_model(load_weights=False)
+        if self.model.model_loaded_weight_memory == 0:
+            self.model.to(device_to)
+            self.model.device = device_to
+            self.model.model_loaded_weight_memory = self.model_size()
+        return self.model_size()
+
+    def partially_unload(self, *args: Any, **kwargs: Any) -> int:
+        return 0  # nothing freed: the host goes on to unload the whole model
+
+
+class HostRuntime(Runtime):
+    """Weights come and go through the host's memory manager: its models and ours make room for each other."""
+
+    def __init__(self) -> None:
+        self.device = mm.get_torch_device()
+        # The host keeps weak references only: a patcher that nobody holds counts as a leak there.
+        self._patchers: dict[int, WholeModelPatcher] = {}
+
+    def dtype_for(self, role: str, wanted: str = "auto") -> torch.dtype:
+        if wanted != "auto":
+            return DTYPES[wanted]
+        if role == "vae":
+            return mm.vae_dtype(self.device, [torch.bfloat16, torch.float32])
+        if mm.should_use_bf16(self.device):
+            return torch.bfloat16
+        return torch.float16 if mm.should_use_fp16(self.device) else torch.float32
+
+    def _patcher(self, part: nn.Module) -> WholeModelPatcher:
+        if id(part) not in self._patchers:
+            self._patchers[id(part)] = WholeModelPatcher(_Shell(part), self.device, mm.unet_offload_device())
+        return self._patchers[id(part)]
+
+    @contextmanager
+    def placed(self, parts: Sequence[nn.Module], activation_bytes: int = 0) -> Iterator[None]:
+        mm.load_models_gpu([self._patcher(part) for part in parts], memory_required=activation_bytes)
+        yield
+
+    def release(self, parts: Sequence[nn.Module]) -> None:
+        """Forget the patchers: the host's weak entries go with them, the memory with the caller's parts."""
+        for part in parts:
+            self._patchers.pop(id(part), None)
+
+    def check_interrupt(self) -> None:
+        mm.throw_exception_if_processing_interrupted()
+
+    def free_bytes(self) -> int:
+        return int(mm.get_free_memory(self.device))
+
+
+@lru_cache(maxsize=1)
+def runtime() -> HostRuntime:
+    """The one runtime of this process: it holds what is loaded."""
+    return HostRuntime()
+
+
+def reporter() -> Callable[[int, int, Callable[[], Image]], None]:
+    """`on_step` for the engine: progress, pictures if the host's --preview-method wants any, interrupt.
+
+    Call it inside execute: a host's progress bar belongs to the node that makes it.
+    """
+    bar = comfy.utils.ProgressBar(1)
+
+    def on_step(step: int, total: int, preview: Callable[[], Image]) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        wanted = args.preview_method != LatentPreviewMethod.NoPreviews
+        bar.update_absolute(step, total, ("JPEG", preview(), args.preview_size) if wanted else None)
+
+    return on_step
+
+
+_wires = 0  # models that the host's cache still holds
+
+
+def keep_while_wired(model: Model) -> Model:
+    """Empty the engine's stage cache when the last model leaves the host's cache.
+
+    That is what the host's "free model and node cache" does; no host of today offers a hook for it.
+    """
+    global _wires
+    _wires += 1
+    weakref.finalize(model, _unwired)
+    return model
+
+
+def _unwired() -> None:
+    global _wires
+    _wires -= 1
+    if _wires == 0:
+        from ..pipelines.stages.pipe import release_all
+
+        release_all()

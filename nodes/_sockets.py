@@ -1,0 +1,6 @@
+"""Our socket types; each carries the payload dataclass of the same name from `pipelines.payloads`."""
+
+from ._api import io
+
+AIGC_MODEL = io.Custom("AIGC_MODEL")
+AIGC_CONDITIONING = io.Custom("AIGC_CONDITIONING")

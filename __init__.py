@@ -1,4 +1,4 @@
-"""Entry point for ComfyUI. The guard keeps pytest, which imports this file bare, away from the host's modules."""
+"""Entry point for ComfyUI. The guard is for pytest, which imports this file bare."""
 
 WEB_DIRECTORY = "./web"
 

@@ -112,17 +112,18 @@ def runtime() -> HostRuntime:
     return HostRuntime()
 
 
-def reporter() -> Callable[[int, int, Callable[[], Image]], None]:
+def reporter() -> Callable[[int, int, Callable[[], Image | None]], None]:
     """`on_step` for the engine: progress, pictures if the host's --preview-method wants any, interrupt.
 
     Call it inside execute: a host's progress bar belongs to the node that makes it.
     """
     bar = comfy.utils.ProgressBar(1)
 
-    def on_step(step: int, total: int, preview: Callable[[], Image]) -> None:
+    def on_step(step: int, total: int, preview: Callable[[], Image | None]) -> None:
         mm.throw_exception_if_processing_interrupted()
         wanted = args.preview_method != LatentPreviewMethod.NoPreviews
-        bar.update_absolute(step, total, ("JPEG", preview(), args.preview_size) if wanted else None)
+        picture = preview() if wanted else None  # None as well for what has no picture, such as sound
+        bar.update_absolute(step, total, ("JPEG", picture, args.preview_size) if picture else None)
 
     return on_step
 

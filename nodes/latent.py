@@ -79,7 +79,13 @@ class EmptyLatents(Node):
 
         return io.NodeOutput(
             stages.empty_latents(
-                model, width=width, height=height, frames=frames, seconds=seconds, batch_size=batch_size
+                model,
+                width=width,
+                height=height,
+                frames=frames,
+                seconds=seconds,
+                batch_size=batch_size,
+                runtime=_host.runtime(),
             )
         )
 

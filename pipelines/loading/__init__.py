@@ -1,17 +1,30 @@
 """Model files: find, recognise, check, and load one part at a time."""
 
+from .describe import describe
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
+from .lora import apply_loras, open_lora, remove_loras
+from .opening import fingerprint, open_model
 from .parts import load_part, part_bytes, stub_part
+from .places import Roots, list_loras, list_models
 from .stubs import StubCalled, is_stub
 
 __all__ = [
+    "Roots",
     "StubCalled",
+    "apply_loras",
     "component_classes",
+    "describe",
     "empty_parts",
+    "fingerprint",
     "is_stub",
+    "list_loras",
+    "list_models",
     "load_part",
+    "open_lora",
+    "open_model",
     "part_bytes",
     "pipeline_class",
     "pipeline_settings",
+    "remove_loras",
     "stub_part",
 ]

@@ -245,7 +245,7 @@ def ltx() -> Any:
     )  # fmt: skip
 
 
-def stable_audio() -> Any:
+def stableaudio() -> Any:
     from diffusers import (
         AutoencoderOobleck,
         EDMDPMSolverMultistepScheduler,
@@ -284,7 +284,7 @@ BUILD: dict[str, Callable[[], Any]] = {
     "zimage": zimage,
     "wan": wan,
     "ltx": ltx,
-    "stable_audio": stable_audio,
+    "stableaudio": stableaudio,
 }
 
 

@@ -1,0 +1,53 @@
+"""What a model is, in words: read from its configs and headers, without loading it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..errors import AigcError
+from ..payloads import Model
+from .folder import component_classes
+from .parts import part_bytes, part_tensors
+
+
+def describe(model: Model) -> str:
+    """Family, parts with parameters, number format and size, source, revision, licence and LoRAs; one fact a line."""
+    kind = "single file" if model.single_file else "diffusers folder"
+    lines = [f"{model.pipeline_class} ({kind})"]
+    parameters, size = 0, 0
+    for name, (_, class_name) in component_classes(model).items():
+        try:
+            tensors = part_tensors(model, name)
+        except AigcError:
+            lines.append(f"  {name}: {class_name}, no safetensors weights")
+            continue
+        if not tensors:
+            lines.append(f"  {name}: {class_name}")
+            continue
+        count, stored = sum(info.numel for info in tensors.values()), part_bytes(model, name)
+        dtypes = Counter(info.dtype for info in tensors.values())
+        lines.append(
+            f"  {name}: {class_name}, {_count(count)} parameters, "
+            f"{'/'.join(dtype for dtype, _ in dtypes.most_common())}, {_size(stored)}"
+        )
+        parameters, size = parameters + count, size + stored
+    lines.append(f"total: {_count(parameters)} parameters, {_size(size)}")
+    lines.append(f"computes in: {model.dtype}; offload: {model.offload}")
+    facts = {"source": model.source or str(model.path), "revision": model.revision, "licence": model.licence or "unknown"}
+    lines += [f"{word}: {value}" for word, value in facts.items() if value]
+    lines += [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
+    return "\n".join(lines)
+
+
+def _count(number: int) -> str:
+    for step, unit in ((10**9, "billion"), (10**6, "million"), (10**3, "thousand")):
+        if number >= step:
+            return f"{number / step:.3g} {unit}"
+    return str(number)
+
+
+def _size(number: int) -> str:
+    for step, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number >= step:
+            return f"{number / step:.3g} {unit}"
+    return f"{number} bytes"

@@ -1,0 +1,222 @@
+"""LoRA files: checked in full before anything is laid on a pipeline, and taken off without a trace.
+
+diffusers reads many layouts (its own, peft's, kohya's) and brings them into one; that is used here. What it does not do
+is refuse a file that does not fit: a LoRA of another family "succeeds" there with a warning.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import AigcError
+from ..payloads import Lora, Model
+from .places import Roots, find_lora
+from .stubs import is_stub
+from .weights import read_header
+
+REMEDY = "Use a LoRA made for this model's family."
+MARKS = re.compile(r"lora_|\.lora\.|lora\.(down|up)|lokr_|\.alpha$")
+# The end of a converted key after its module's name, and whether the tensor is [rank, in] or [out, rank].
+DOWN = (".lora_A.weight", ".lora.down.weight", ".lora_linear_layer.down.weight")
+UP = (".lora_B.weight", ".lora.up.weight", ".lora_linear_layer.up.weight")
+EXTRA = (".lora_B.bias", ".lora_magnitude_vector", ".lora_magnitude_vector.weight", ".dora_scale", ".alpha")
+OLD_NAMES = {  # attention layers as diffusers' first LoRA files name them
+    "to_q_lora": "to_q", "to_k_lora": "to_k", "to_v_lora": "to_v", "to_out_lora": "to_out.0",
+}  # fmt: skip
+Converted = tuple[dict[str, torch.Tensor], dict[str, float], dict[str, Any] | None]
+
+
+def open_lora(name: str, *, roots: Roots, strength: float = 1.0) -> Lora:
+    """Check a LoRA file and return it with its strength (0 is off, 1 as trained).
+
+    Raises AigcError when the file is missing, damaged, a pickle, no LoRA, or holds values that are not finite.
+    """
+    if not isinstance(strength, (int, float)) or not math.isfinite(strength):
+        raise AigcError(f"Expected a finite strength for the LoRA, got {strength!r}. Use 0 for off, 1 for as trained.")
+    path = find_lora(name, roots)
+    _read(path)
+    return Lora(path=path, strength=float(strength))
+
+
+def apply_loras(pipe: Any, model: Model) -> None:
+    """Lay the model's LoRAs on those parts of `pipe` that hold weights; `remove_loras` takes them off again.
+
+    All files are checked against the pipeline's parts first; when one is refused the pipeline is as it was before.
+    """
+    active = [lora for lora in model.loras if lora.strength != 0]
+    converted = [_fit(pipe, lora.path) for lora in active]
+    strengths: dict[str, list[tuple[str, float]]] = {}
+    try:
+        for number, (lora, content) in enumerate(zip(active, converted)):
+            for name in _lay(pipe, content, f"aigc_{number}"):
+                strengths.setdefault(name, []).append((f"aigc_{number}", lora.strength))
+        for name, pairs in strengths.items():
+            _set_strengths(getattr(pipe, name), pairs)
+    except Exception as error:
+        remove_loras(pipe)
+        if isinstance(error, (AigcError, MemoryError, torch.OutOfMemoryError)):
+            raise
+        names = ", ".join(lora.path.name for lora in active)
+        raise AigcError(f"The LoRA {names} does not fit {type(pipe).__name__}: {error}. {REMEDY}") from error
+
+
+def remove_loras(pipe: Any) -> None:
+    """Take every LoRA off again; the parts compute bit for bit as before."""
+    from diffusers.utils import recurse_remove_peft_layers
+
+    for part in _parts(pipe).values():
+        if getattr(part, "peft_config", None) is None and not _has_adapters(part):
+            continue
+        recurse_remove_peft_layers(part)
+        if hasattr(part, "peft_config"):
+            del part.peft_config
+        part._hf_peft_config_loaded = False
+
+
+def _has_adapters(part: nn.Module) -> bool:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return any(isinstance(module, BaseTunerLayer) for module in part.modules())
+
+
+def _parts(pipe: Any) -> dict[str, nn.Module]:
+    """The parts of a pipeline that can take a LoRA and are there, as stubs or with weights."""
+    return {
+        name: part
+        for name in getattr(type(pipe), "_lora_loadable_modules", ())
+        if isinstance(part := getattr(pipe, name, None), nn.Module)
+    }
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a LoRA file, all finite."""
+    from safetensors import safe_open
+
+    header = read_header(path)
+    if not any(MARKS.search(key) for key in header):
+        raise AigcError(
+            f"Expected a LoRA, but none of the {len(header)} tensors of {path.name} is part of one "
+            f"(e.g. {next(iter(header), 'none')}). Choose a LoRA file; a checkpoint is opened by Load Model."
+        )
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in header}
+    broken = [key for key, value in tensors.items() if not torch.isfinite(value.float()).all()]
+    if broken:
+        raise AigcError(
+            f"Expected finite numbers in the LoRA {path.name}, but {len(broken)} of {len(tensors)} tensors hold NaN or "
+            f"infinity, e.g. {broken[0]}. The file is damaged or its training failed: download it again or use another."
+        )
+    return tensors
+
+
+def _fit(pipe: Any, path: Path) -> Converted:
+    """Read a LoRA in the pipeline's own layout, after checking every key and shape against the pipeline's parts."""
+    tensors = _read(path)
+    if not hasattr(type(pipe), "lora_state_dict"):
+        raise AigcError(f"{type(pipe).__name__} takes no LoRA. Remove {path.name} from this model.")
+    try:
+        state, alphas, metadata = _convert(pipe, tensors)
+    except Exception as error:
+        raise AigcError(
+            f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched 0 of {len(tensors)} keys "
+            f"({type(error).__name__}: {str(error)[:160]}). {REMEDY}"
+        ) from error
+    parts = _parts(pipe)
+    loadable = getattr(type(pipe), "_lora_loadable_modules", ())
+    checked, matched, wrong = 0, 0, ""
+    for key, value in state.items():
+        name, _, rest = key.partition(".")
+        if name in loadable and name not in parts:
+            continue  # a part that this stage does not hold
+        checked += 1
+        problem = _mismatch(parts.get(name), rest, value)
+        matched += not problem
+        wrong = wrong or problem and f"{key}: {problem}"
+    if matched < checked or not state:
+        raise AigcError(
+            f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched {matched} of {max(checked, len(tensors))} "
+            f"keys ({wrong or 'none is known'}). {REMEDY}"
+        )
+    return state, alphas, metadata
+
+
+def _convert(pipe: Any, tensors: dict[str, torch.Tensor]) -> Converted:
+    """The tensors, kohya's alphas and peft's metadata by diffusers' names, "unet.…lora_A.weight" and so on."""
+    options: dict[str, Any] = {"return_lora_metadata": True}
+    accepts = inspect.signature(type(pipe).lora_state_dict).parameters
+    if "return_alphas" in accepts:
+        options["return_alphas"] = True
+    if hasattr(pipe, "text_encoder_2") and isinstance(getattr(pipe, "unet", None), nn.Module):
+        options["unet_config"] = pipe.unet.config  # SDXL: kohya numbers the blocks as the original layout does
+    state, *rest = type(pipe).lora_state_dict(dict(tensors), **options)
+    alphas = rest[0] if len(rest) == 2 else None
+    return state, alphas or {}, rest[-1]
+
+
+def _mismatch(part: nn.Module | None, key: str, value: torch.Tensor) -> str:
+    """Why a converted tensor does not fit its part; "" when it does."""
+    if part is None:
+        return "no such part"
+    for end in (*DOWN, *UP, *EXTRA):
+        if key.endswith(end):
+            module = _module(part, key.removesuffix(end))
+            weight = getattr(module, "weight", None)
+            if not isinstance(weight, torch.Tensor):
+                return "no such layer"
+            if end in DOWN and tuple(value.shape[1:]) != tuple(weight.shape[1:]):
+                return f"takes {list(value.shape[1:])}, the layer {list(weight.shape[1:])}"
+            if end in UP and value.shape[0] != weight.shape[0]:
+                return f"gives {value.shape[0]} channels, the layer {weight.shape[0]}"
+            return ""
+    return "no kind of LoRA tensor that is read"
+
+
+def _module(part: nn.Module, name: str) -> nn.Module | None:
+    for old, new in OLD_NAMES.items():
+        name = name.replace(f".processor.{old}", f".{new}")
+    for candidate in (name, name.removeprefix("text_model.")):
+        try:
+            module = part.get_submodule(candidate)
+        except AttributeError:
+            continue
+        return getattr(module, "base_layer", module)
+    return None
+
+
+def _lay(pipe: Any, content: Converted, adapter: str) -> list[str]:
+    """Put one LoRA on the parts that hold weights; returns their names."""
+    from diffusers import ModelMixin
+    from diffusers.loaders.lora_base import _load_lora_into_text_encoder
+
+    state, alphas, metadata = content
+    laid = []
+    for name, part in _parts(pipe).items():
+        mine = {key: value for key, value in state.items() if key.startswith(f"{name}.")}
+        if not mine or is_stub(part):
+            continue
+        options = {"network_alphas": alphas or None, "metadata": metadata, "adapter_name": adapter}
+        if isinstance(part, ModelMixin):
+            part.load_lora_adapter(mine, prefix=name, **options)
+        else:
+            _load_lora_into_text_encoder(mine, text_encoder=part, prefix=name, **options)
+        part.requires_grad_(False).eval()
+        laid.append(name)
+    return laid
+
+
+def _set_strengths(part: nn.Module, pairs: list[tuple[str, float]]) -> None:
+    from diffusers import ModelMixin
+    from diffusers.loaders.lora_base import set_adapters_for_text_encoder
+
+    names, weights = [name for name, _ in pairs], [weight for _, weight in pairs]
+    if isinstance(part, ModelMixin):
+        part.set_adapters(names, weights)
+    else:
+        set_adapters_for_text_encoder(names, part, weights)

@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
 import torch
@@ -161,17 +162,22 @@ def _build(own: Any, name: str) -> Any:
 def watched(own: Any, name: str, watch: Watch) -> Any:
     """A fresh scheduler for one run that tells `watch` what happens; the pipeline's own one is never touched.
 
-    Raises AigcError when the name is unknown or does not fit the model.
+    It stays of its exact class, since some pipelines compare types; bound methods laid over the instance do the watching,
+    and follow it into a deep copy. Raises AigcError when the name is unknown or does not fit the model.
     """
     scheduler = _build(own, name)
     base = type(scheduler)
-    scheduler.__class__ = type(base.__name__, (base,), _overrides(base))
     scheduler._watch = watch
+    scheduler.set_timesteps = MethodType(_watching_set_timesteps(base), scheduler)
+    scheduler.step = MethodType(_watching_step(base), scheduler)
+    if hasattr(base, "set_begin_index"):
+        scheduler.set_begin_index = MethodType(_watching_set_begin_index(base), scheduler)
+    if watch.unit_noise and isinstance(getattr(base, "init_noise_sigma", None), property):
+        scheduler.__class__ = type(base.__name__, (base,), {"init_noise_sigma": 1.0})
     return scheduler
 
 
-def _overrides(base: type) -> dict[str, Any]:
-    """The methods of the watching subclass of one scheduler class."""
+def _watching_set_timesteps(base: type) -> Callable[..., None]:
     accepted = _parameters(base.set_timesteps)
 
     @functools.wraps(base.set_timesteps)
@@ -184,7 +190,7 @@ def _overrides(base: type) -> dict[str, Any]:
                 self.register_to_config(flow_shift=math.exp(mu))
             if not self.config.get("use_dynamic_shifting"):
                 kwargs.pop("mu")
-        call = {k: v for k, v in kwargs.items() if v is not None and k in accepted}
+        call = {k: v for k, v in kwargs.items() if v is not None and (k in accepted or "kwargs" in accepted)}
         if num_inference_steps is not None:
             call["num_inference_steps"] = num_inference_steps
         if device is not None and "device" in accepted:
@@ -195,38 +201,43 @@ def _overrides(base: type) -> dict[str, Any]:
     # Pipelines read the signature before they pass `sigmas` or `mu`: offer both, drop what the class cannot use.
     extra = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in ("sigmas", "mu")]
     known = [p for p in accepted.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    set_timesteps.__signature__ = inspect.Signature(known + [p for p in extra if p.name not in accepted])  # type: ignore[attr-defined]
+    signature = inspect.Signature(known + [p for p in extra if p.name not in accepted])
+    set_timesteps.__signature__ = signature  # type: ignore[attr-defined]
+    return set_timesteps
 
+
+def _watching_step(base: type) -> Callable[..., Any]:
     @functools.wraps(base.step)
     def step(self: Any, model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
         watch: Watch = self._watch
-        x0 = functools.partial(estimate_x0, self, model_output, timestep, sample, getattr(self, "step_index", None))
-        sigma_index = getattr(self, "step_index", None)
-        out = base.step(self, model_output, timestep, sample, *args, **kwargs)
+        # Solvers look at the length of the whole schedule to tell their last step: they get it back while they work.
+        shown, self.timesteps = self.timesteps, self._whole
+        try:
+            out = base.step(self, model_output, timestep, sample, *args, **kwargs)
+        finally:
+            self.timesteps = shown
         watch.done += 1
         if watch.on_step is not None:
-            if sigma_index is None and getattr(self, "step_index", None) is not None:
-                x0 = functools.partial(estimate_x0, self, model_output, timestep, sample, self.step_index - 1)
+            index = getattr(self, "step_index", None)
+            x0 = functools.partial(estimate_x0, self, model_output, timestep, sample, index and index - 1)
             watch.on_step(watch.done, len(self.timesteps), x0)
         return out
 
-    members: dict[str, Any] = {"set_timesteps": set_timesteps, "step": step}
-    if hasattr(base, "set_begin_index"):
+    return step
 
-        def set_begin_index(self: Any, begin_index: int = 0) -> None:
-            base.set_begin_index(self, begin_index + self._watch.offset)
 
-        members["set_begin_index"] = set_begin_index
-    if isinstance(getattr(base, "init_noise_sigma", None), property):
-        members["init_noise_sigma"] = property(
-            lambda self: 1.0 if self._watch.unit_noise else base.init_noise_sigma.fget(self)
-        )
-    return members
+def _watching_set_begin_index(base: type) -> Callable[..., None]:
+    @functools.wraps(base.set_begin_index)
+    def set_begin_index(self: Any, begin_index: int = 0) -> None:
+        base.set_begin_index(self, begin_index + self._watch.offset)
+
+    return set_begin_index
 
 
 def _shorten(scheduler: Any) -> None:
     """Cut the schedule to its last `keep` steps, as image-to-image pipelines do, and report it."""
     watch: Watch = scheduler._watch
+    scheduler._whole = scheduler.timesteps
     total = len(scheduler.timesteps)
     if watch.keep is not None and watch.keep < total:
         order = getattr(scheduler, "order", 1)

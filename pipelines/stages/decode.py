@@ -14,7 +14,8 @@ from ..payloads import Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
-from .latents import check, from_host, geometry, to_host, untouched
+from .convention import from_host, to_host
+from .latents import check, geometry, untouched
 from .pipe import decoder_name, stage
 from .replay import replaying, shadowed
 from .table import CFG_CONCATENATED, SECONDS, frames_per_second, tail_replay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
 from .arguments import accepted, seconds_name
+from .convention import from_host_shape, to_host
 from .pipe import decoder_name, skeleton
 
 _CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim")
@@ -134,13 +136,22 @@ def _own_frames(pipe: Any) -> int:
 
 
 def _sound(pipe: Any, seconds: float) -> tuple[int, dict[str, Any]]:
-    """Latent cells of a sound and the call's own word for its length. Raises AigcError when the model can't make it so long."""
-    cells = int(pipe.transformer.config.sample_size)
-    longest = cells * pipe.vae.hop_length / pipe.vae.config.sampling_rate
+    """Latent cells of a sound and the call's own word for its length.
+
+    Raises AigcError when a model of fixed length cannot make it so long, or states neither rate nor hop.
+    """
+    name, fixed = seconds_name(pipe), pipe.transformer.config.get("sample_size")
+    rate = pipe.vae.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
+    hop = getattr(pipe.vae, "hop_length", None)
+    if not rate or not hop:
+        raise AigcError(f"Expected a model that states sample rate and hop length, got {type(pipe).__name__}.")
+    longest = fixed * hop / rate if fixed else math.inf
     if seconds > longest:
         raise AigcError(f"Expected at most {longest:g} seconds for this model, got {seconds:g}: ask for less.")
-    name = seconds_name(pipe)
-    return cells, {name: seconds or longest} if name else {}
+    if not seconds:
+        default = accepted(pipe)[name].default if name else None
+        seconds = longest if fixed else default if isinstance(default, int | float) else 10.0
+    return fixed or math.ceil(seconds * rate / hop), {name: seconds} if name else {}
 
 
 def call_size(pipe: Any, shape: Geometry, latents: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,62 +182,6 @@ def check(shape: Geometry, samples: torch.Tensor) -> None:
             f"{list(samples.shape)}. This latent was made for another model: encode the image again with this model's "
             "Encode Image, or make empty latents with it."
         )
-
-
-def _ltx_stats(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = pipe.vae.latents_mean.to(z), pipe.vae.latents_std.to(z)
-    scale = pipe.vae.config.scaling_factor
-    return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1) / scale
-
-
-def _flux2_stats(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    norm = pipe.vae.bn
-    std = (norm.running_var.to(z) + pipe.vae.config.batch_norm_eps).sqrt()
-    return norm.running_mean.to(z).view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-
-
-def _patchify(z: torch.Tensor) -> torch.Tensor:
-    b, c, h, w = z.shape
-    return z.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(b, c * 4, h // 2, w // 2)
-
-
-def _unpatchify(z: torch.Tensor) -> torch.Tensor:
-    b, c, h, w = z.shape
-    return z.view(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3).reshape(b, c // 4, h * 2, w * 2)
-
-
-def _is(family: str, *starts: str) -> bool:
-    return family.startswith(starts)
-
-
-def to_host(family: str, z: torch.Tensor, pipe: Any) -> torch.Tensor:
-    """What `vae.decode` takes, as ComfyUI's LATENT: the same tensor, but for families whose host VAE normalises itself."""
-    if _is(family, "LTX") and hasattr(pipe.vae, "latents_mean"):
-        mean, std = _ltx_stats(pipe, z)
-        return (z - mean) / std
-    if _is(family, "Flux2"):
-        mean, std = _flux2_stats(pipe, z)
-        return (_patchify(z) - mean) / std
-    return z
-
-
-def from_host(family: str, samples: torch.Tensor, pipe: Any) -> torch.Tensor:
-    """The inverse of `to_host`."""
-    if _is(family, "LTX") and hasattr(pipe.vae, "latents_mean"):
-        mean, std = _ltx_stats(pipe, samples)
-        return samples * std + mean
-    if _is(family, "Flux2"):
-        mean, std = _flux2_stats(pipe, samples)
-        return _unpatchify(samples * std + mean)
-    return samples
-
-
-def from_host_shape(family: str, samples: torch.Tensor) -> tuple[int, ...]:
-    """The shape that `from_host` gives."""
-    if _is(family, "Flux2") and samples.ndim == 4:
-        b, c, h, w = samples.shape
-        return (b, c // 4, h * 2, w * 2)
-    return tuple(samples.shape)
 
 
 def untouched(latents: Mapping[str, Any]) -> Trace | None:

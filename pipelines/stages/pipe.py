@@ -17,7 +17,7 @@ from .. import loading
 from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..runtime import Runtime
-from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER
+from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, tail_replay
 
 _KEPT_MODELS = 2
 
@@ -60,6 +60,8 @@ def real_parts(model: Model, stage: str) -> list[str]:
     """The names of the parts that hold weights in this stage."""
     wanted = {"text": {"text", "bridge"}, "denoiser": {"denoiser", "bridge"}, "vae": {"vae"}, "none": set()}[stage]
     cls = loading.pipeline_class(model)
+    if stage == "vae" and tail_replay(cls.__name__):
+        wanted = wanted | {"bridge"}
     if stage == "denoiser" and (not hasattr(cls, "encode_prompt") or cls.__name__ in TEXT_IN_SAMPLER):
         wanted = wanted | {"text"}
     return [name for name, role in roles(model).items() if role in wanted]

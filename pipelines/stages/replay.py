@@ -178,7 +178,7 @@ def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
     def stop(*_: Any, **__: Any) -> None:
         raise StageDone
 
-    handles = [module.register_forward_pre_hook(stop) for module in modules]
+    handles = [module.register_forward_pre_hook(stop, prepend=True) for module in modules]
     try:
         yield
     finally:

@@ -13,7 +13,8 @@ from ..payloads import Conditioning, Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
-from .latents import Geometry, call_size, check, from_host, geometry, to_host
+from .convention import from_host, to_host
+from .latents import Geometry, call_size, check, geometry
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .replay import StageDone, capturing_decode, replaying

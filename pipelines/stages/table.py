@@ -21,7 +21,6 @@ TAIL_REPLAY = (
     "AceStep",
     "AudioLDM2",
     "MusicLDM",
-    "StableAudio",
 )
 
 # The text encoder is read again inside the denoising call.

@@ -1,0 +1,51 @@
+"""The encode stage of a modular model: its encoder blocks one after the other, each with only its own weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ...payloads import Conditioning, Model, Recorded
+from ...runtime import Runtime
+from .. import arguments
+from ..encode import _encodable, _image_arguments, _paired, _strength
+from ..replay import map_tensors
+from .dressed import before_denoise, blocks_by_stage, quiet
+from .stage import skeleton, stage
+
+
+def encode_prompt(
+    model: Model,
+    prompts: Sequence[str],
+    negative_prompts: Sequence[str] = ("",),
+    *,
+    guided: bool = True,
+    images: torch.Tensor | None = None,
+    runtime: Runtime | None = None,
+) -> Conditioning:
+    """Run every block before `denoise` that these inputs ask for, and keep what they put into the state.
+
+    Arguments and errors as for a classic model. The record is one call: a dict of tensors by the names under which
+    the denoise block looks for them, rows along the first dimension.
+    """
+    runtime = runtime or Runtime()
+    texts, negatives = _paired(prompts, negative_prompts)
+    _encodable([*texts, *negatives])
+    plain = skeleton(model, runtime)
+    extra = _image_arguments(plain, images)
+    inputs = {**arguments.prompts(plain, texts, negatives, guided), **extra}
+    inputs["generator"] = torch.Generator("cpu").manual_seed(0)
+    flow = blocks_by_stage(plain.blocks, inputs)
+    state = plain.begin(flow, inputs)
+    kept: dict[str, Any] = {}
+    for top in before_denoise(flow):
+        runtime.check_interrupt()
+        with quiet(), stage(model, top, runtime, inputs=inputs) as pipe:
+            pipe.guide(_strength(pipe, guided))
+            pipe.run(state, blocks_by_stage(pipe.blocks, inputs)[top])
+        kept.update({out.name: state.get(out.name) for _, block in flow[top] for out in block.intermediate_outputs})
+    result = map_tensors(kept, lambda t: t.detach().cpu())
+    call = Recorded("encode_prompt", inputs.get("prompt"), result)
+    return Conditioning(model.pipeline_class, (call,), texts, negatives, guided, extra)

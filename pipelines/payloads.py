@@ -86,6 +86,6 @@ class Trace:
     pipeline_class: str
     samples: Any
     raw: Any = None
-    decode_arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), field(default_factory=dict))
+    decode_arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=lambda: ((), {}))
     arguments: Mapping[str, Any] = field(default_factory=dict)
     conditioning: Conditioning | None = None

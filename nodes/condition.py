@@ -62,8 +62,7 @@ class EncodePrompt(Node):
                     io.Image.Input,
                     "images",
                     optional=True,
-                    tooltip="The picture for models that start from one, such as image-to-video or editing "
-                    "models.",
+                    tooltip="The picture for models that start from one, such as image-to-video or editing models.",
                 ),
             ],
             outputs=[
@@ -87,7 +86,5 @@ class EncodePrompt(Node):
 
         prompts, negatives = split_prompts(prompt, negative_prompt, one_per_line)
         return io.NodeOutput(
-            stages.encode_prompt(
-                model, prompts, negatives, guided=guided, images=images, runtime=_host.runtime()
-            )
+            stages.encode_prompt(model, prompts, negatives, guided=guided, images=images, runtime=_host.runtime())
         )

@@ -48,9 +48,7 @@ class DecodeVideo(Node):
             search_aliases=["vae decode", "frames"],
             inputs=[
                 inp(AIGC_MODEL.Input, "model", tooltip="The model whose autoencoder is used."),
-                inp(
-                    io.Latent.Input, "latents", tooltip="Latents from Sample, made with the same video model."
-                ),
+                inp(io.Latent.Input, "latents", tooltip="Latents from Sample, made with the same video model."),
                 inp(
                     io.Float.Input,
                     "fps",
@@ -63,9 +61,7 @@ class DecodeVideo(Node):
             ],
             outputs=[
                 io.Image.Output("out_frames", display_name="frames", tooltip="The frames as pictures."),
-                io.Video.Output(
-                    "out_video", display_name="video", tooltip="The frames as a video, for Save Video."
-                ),
+                io.Video.Output("out_video", display_name="video", tooltip="The frames as a video, for Save Video."),
                 io.Float.Output("out_fps", display_name="fps", tooltip="Frames a second of that video."),
             ],
         )
@@ -91,9 +87,7 @@ class DecodeAudio(Node):
             search_aliases=["vae decode", "sound", "music"],
             inputs=[
                 inp(AIGC_MODEL.Input, "model", tooltip="The model whose decoder is used."),
-                inp(
-                    io.Latent.Input, "latents", tooltip="Latents from Sample, made with the same sound model."
-                ),
+                inp(io.Latent.Input, "latents", tooltip="Latents from Sample, made with the same sound model."),
             ],
             outputs=[io.Audio.Output("out_audio", display_name="audio", tooltip="The decoded sound.")],
         )

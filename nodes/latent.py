@@ -43,8 +43,7 @@ class EmptyLatents(Node):
                     default=0,
                     min=0,
                     max=16384,
-                    tooltip="For video: how many frames. 0: the model's own number. Pictures and sounds "
-                    "ignore it.",
+                    tooltip="For video: how many frames. 0: the model's own number. Pictures and sounds ignore it.",
                 ),
                 inp(
                     io.Float.Input,
@@ -62,13 +61,10 @@ class EmptyLatents(Node):
                     default=1,
                     min=1,
                     max=4096,
-                    tooltip="How many to make at once. Number i uses seed + i, so each can be made again "
-                    "alone.",
+                    tooltip="How many to make at once. Number i uses seed + i, so each can be made again alone.",
                 ),
             ],
-            outputs=[
-                io.Latent.Output("out_latents", display_name="latents", tooltip="Empty latents, for Sample.")
-            ],
+            outputs=[io.Latent.Output("out_latents", display_name="latents", tooltip="Empty latents, for Sample.")],
         )
 
     @classmethod
@@ -97,17 +93,14 @@ class EncodeImage(Node):
             node_id="AIGC_EncodeImage",
             display_name="Encode Image",
             category="AIGC/latent",
-            description="Turns pictures into latents with the model's own autoencoder, to start sampling "
-            "from them.",
+            description="Turns pictures into latents with the model's own autoencoder, to start sampling from them.",
             search_aliases=["vae encode", "img2img", "image to image"],
             inputs=[
                 inp(AIGC_MODEL.Input, "model", tooltip="The model whose autoencoder is used."),
                 inp(io.Image.Input, "image", tooltip="The pictures to encode."),
             ],
             outputs=[
-                io.Latent.Output(
-                    "out_latents", display_name="latents", tooltip="The pictures as latents, for Sample."
-                )
+                io.Latent.Output("out_latents", display_name="latents", tooltip="The pictures as latents, for Sample.")
             ],
         )
 

@@ -101,7 +101,7 @@ class LoadLora(Node):
                 inp(
                     io.Combo.Input,
                     "lora",
-                    options=loading.list_loras(_host.roots()),
+                    options=loading.list_loras(_host.roots()) or ["none"],  # an empty drop-down could not be sent
                     tooltip="A LoRA file from the host's models/loras folder or from this pack.",
                 ),
                 inp(
@@ -118,15 +118,10 @@ class LoadLora(Node):
                     "path",
                     default="",
                     optional=True,
-                    tooltip="Instead of the list: a .safetensors file on this machine. Wins over the list "
-                    "when filled.",
+                    tooltip="Instead of the list: a .safetensors file on this machine. Wins over the list when filled.",
                 ),
             ],
-            outputs=[
-                AIGC_MODEL.Output(
-                    "out_model", display_name="model", tooltip="The model with this LoRA on it."
-                )
-            ],
+            outputs=[AIGC_MODEL.Output("out_model", display_name="model", tooltip="The model with this LoRA on it.")],
         )
 
     @classmethod
@@ -144,15 +139,10 @@ class ModelInfo(Node):
             node_id="AIGC_ModelInfo",
             display_name="Model Info",
             category="AIGC/load",
-            description="Shows what a model is: family, parts, parameters, number format, source and "
-            "licence.",
+            description="Shows what a model is: family, parts, parameters, number format, source and licence.",
             is_output_node=True,
             inputs=[inp(AIGC_MODEL.Input, "model", tooltip="The model to describe.")],
-            outputs=[
-                io.String.Output(
-                    "out_text", display_name="text", tooltip="The description shown on the node."
-                )
-            ],
+            outputs=[io.String.Output("out_text", display_name="text", tooltip="The description shown on the node.")],
         )
 
     @classmethod

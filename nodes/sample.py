@@ -67,8 +67,7 @@ class Sample(Node):
                     "scheduler",
                     options=schedulers.names(),
                     default=schedulers.DEFAULT,
-                    tooltip="The method that walks from noise to the result. The model's own one is always "
-                    "safe.",
+                    tooltip="The method that walks from noise to the result. The model's own one is always safe.",
                 ),
                 inp(
                     io.Float.Input,
@@ -77,8 +76,7 @@ class Sample(Node):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much to change the given latents: 1 starts from pure noise, 0 changes "
-                    "nothing.",
+                    tooltip="How much to change the given latents: 1 starts from pure noise, 0 changes nothing.",
                 ),
             ],
             outputs=[

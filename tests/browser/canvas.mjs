@@ -12,6 +12,8 @@ export async function openCanvas({ url, locale = "en", vueNodes = false, width =
     "Comfy.Workflow.Persist": false,
     "Comfy.Minimap.Visible": false,
     "Comfy.Graph.CanvasInfo": false,
+    "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
+    "Comfy.Workflow.ShowMissingModelsWarning": false,
     "Comfy.Locale": locale,
     "Comfy.VueNodes.Enabled": vueNodes,
   };
@@ -40,7 +42,7 @@ export async function load(page, workflow, name) {
 /** What the frontend would send to the host for the graph on the canvas. */
 export const prompt = (page) => page.evaluate(async () => (await window.app.graphToPrompt()).output);
 
-/** Queue the graph; resolves with "execution_success", or with the host's error message. */
+/** Queue the graph; resolves with "execution_success", or with what went wrong. */
 export function run(page) {
   return page.evaluate(
     () =>
@@ -48,10 +50,24 @@ export function run(page) {
         const { api } = window.app;
         api.addEventListener("execution_success", () => resolve("execution_success"), { once: true });
         api.addEventListener("execution_error", ({ detail }) => resolve(detail.exception_message), { once: true });
-        window.app.queuePrompt(0, 1);
+        setTimeout(() => resolve("no answer within two minutes"), 120_000);
+        window.app.queuePrompt(0, 1).then(() => {
+          const refused = Object.values(window.app.lastNodeErrors ?? {});
+          if (refused.length) resolve(`refused: ${JSON.stringify(refused)}`);
+        });
       }),
   );
 }
+
+/** Drop-downs of the graph whose value this host does not have: models and files that are still to be chosen. */
+export const missing = (page) =>
+  page.evaluate(() =>
+    window.app.graph._nodes.flatMap((node) =>
+      (node.widgets ?? [])
+        .filter(({ type, options, value }) => type === "combo" && Array.isArray(options?.values) && !options.values.includes(value))
+        .map(({ value }) => value),
+    ),
+  );
 
 /** The part of the page that shows the graph, in page pixels, after fitting the view to it. */
 export async function fitView(page, margin = 24) {

@@ -1,0 +1,117 @@
+"""Runs in a Python that has the host's modules loaded, as they are when packs are imported; prints facts as JSON.
+
+Usage: python inside_the_host.py HOST_FOLDER REPOSITORY
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HOST, REPOSITORY = sys.argv[1:3]
+sys.argv = ["main.py", "--cpu"]
+sys.path.insert(0, HOST)
+
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+# The host's own order: with another one, its `utils` is not found.
+# isort: off
+import utils.extra_config  # noqa: E402, F401
+import comfy.model_management as mm  # noqa: E402
+import nodes  # noqa: E402, F401
+import server  # noqa: E402, F401
+import torch  # noqa: E402
+from comfy_api.latest import io  # noqa: E402
+# isort: on
+
+
+def node_list() -> list[Any]:
+    async def start() -> list[Any]:
+        return await (await sys.modules["pack"].comfy_entrypoint()).get_node_list()
+
+    return asyncio.run(start())
+
+
+def import_cost() -> dict[str, Any]:
+    """CPU seconds, because the machine may be busy with something else."""
+    before, start = set(sys.modules), time.process_time()
+    spec = importlib.util.spec_from_file_location("pack", f"{REPOSITORY}/__init__.py")
+    pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    found = node_list()
+    seconds = time.process_time() - start
+    new = {name.split(".")[0] for name in set(sys.modules) - before}
+    return {"nodes": len(found), "seconds": seconds, "new": sorted(new)}
+
+
+def unknown_fields() -> list[Any]:
+    api = sys.modules["pack.nodes._api"]
+    made = api.schema(node_id="x", display_name="X", no_such_field=1)
+    return [made.node_id, api.inp(io.Int.Input, "n", default=1, no_such_option=2).default]
+
+
+def broken_schema() -> int:
+    """How many nodes are left out when one schema raises."""
+    whole, cls = len(node_list()), sys.modules["pack.nodes.sample"].Sample
+    sound = cls.__dict__["define_schema"]
+
+    def broken(cls: type) -> None:
+        raise ValueError
+
+    cls.define_schema = classmethod(broken)
+    logging.disable()
+    left = len(node_list())
+    logging.disable(logging.NOTSET)
+    cls.define_schema = sound
+    return whole - left
+
+
+def memory() -> list[Any]:
+    """How many parts the host's memory manager holds, step by step."""
+    runtime = sys.modules["pack.nodes._host"].runtime()
+    parts, counts = [torch.nn.Linear(64, 64), torch.nn.Conv2d(3, 8, 3)], []
+    for _ in range(2):
+        with runtime.placed(parts, activation_bytes=1 << 20):
+            counts.append(len(mm.current_loaded_models))
+            counts.append(all(m.model.loaded_size() == m.model.model_size() for m in mm.current_loaded_models))
+        mm.unload_all_models()
+        counts.append(len(mm.current_loaded_models))
+    with runtime.placed(parts[:1]):
+        counts.append(len(mm.current_loaded_models))
+    runtime.release(parts)
+    counts.append(len(mm.current_loaded_models))
+    return counts
+
+
+def dtypes() -> list[str]:
+    runtime = sys.modules["pack.nodes._host"].runtime()
+    asked = [("denoiser", "auto"), ("text", "auto"), ("vae", "auto"), ("vae", "float16")]
+    return [str(runtime.dtype_for(*pair)) for pair in asked]
+
+
+def stage_cache() -> list[int]:
+    """How often the stage cache was emptied: while one of two models is wired, and after the last has gone."""
+    from pack.pipelines.payloads import Lora, Model
+    from pack.pipelines.stages import pipe
+
+    host, emptied = sys.modules["pack.nodes._host"], []
+    release_all, pipe.release_all = pipe.release_all, lambda: emptied.append(True)
+    first = host.keep_while_wired(Model(Path("a"), Path("a"), "StableDiffusionPipeline"))
+    second = host.keep_while_wired(first.with_lora(Lora(Path("b"))))
+    del first
+    counts = [len(emptied)]
+    del second
+    counts.append(len(emptied))
+    pipe.release_all = release_all
+    return counts
+
+
+facts = {f.__name__: f() for f in (import_cost, unknown_fields, broken_schema, memory, dtypes, stage_cache)}
+print(json.dumps(facts))

@@ -13,10 +13,10 @@ canvas: setup   ## ComfyUI with this pack, in the browser
 	@$(BIN)/aigc canvas
 
 test:   ## everything; a skipped host or browser test fails the run
-	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/python -m pytest $(ARGS)
+	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/pytest $(ARGS)
 
 fast: setup   ## what needs neither a host nor a browser
-	@$(BIN)/python -m pytest -m "not host and not browser and not slow" $(ARGS)
+	@$(BIN)/pytest -m "not host and not browser and not slow" $(ARGS)
 
 bench: setup   ## what we measure, each against a named peer
 	@$(BIN)/python -m benchmarks $(ARGS)

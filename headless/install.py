@@ -91,9 +91,7 @@ def ensure_frontend(version: str, cache_dir: str | Path | None = None, progress:
 def check_host(folder: Path) -> Path:
     """`folder`, if it holds a ComfyUI that is new enough; one clear error otherwise."""
     if not (folder / "main.py").is_file():
-        raise SetupError(
-            f"COMFYUI_DIR={folder} holds no main.py: set it to the folder of a ComfyUI checkout."
-        )
+        raise SetupError(f"COMFYUI_DIR={folder} holds no main.py: set it to the folder of a ComfyUI checkout.")
     version = host_version(folder)
     if version < MINIMUM:
         found = _dotted(version) or "of unknown version"
@@ -131,16 +129,14 @@ def ensure_requirements(host: Path, progress: Progress = say) -> None:
 
 
 def pip_install(arguments: list[str], progress: Progress = say, python: str = sys.executable) -> None:
-    _run_pip([python, *"-m pip install --progress-bar off".split(), *arguments], progress)
+    _run_pip([python, *"-m pip install --no-compile --progress-bar off".split(), *arguments], progress)
 
 
 def _run_pip(command: list[str], progress: Progress) -> None:
     """Runs pip with one progress line per large download; its last lines in the error if it fails."""
     tail: list[str] = []
     quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    with subprocess.Popen(
-        command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
             tail = [*tail[-14:], line.strip()]
             if re.match(r"\s*(Downloading .*\d [MG]B|Installing collected)", line):
@@ -149,9 +145,7 @@ def _run_pip(command: list[str], progress: Progress) -> None:
         return
     said = "\n".join(tail)
     if "No module named pip" in said:
-        raise SetupError(
-            f"pip is missing: run '{command[0]} -m ensurepip --upgrade', then the same command again."
-        )
+        raise SetupError(f"pip is missing: run '{command[0]} -m ensurepip --upgrade', then the same command again.")
     if "No space left" in said:
         raise SetupError("The disk is full: free some space, then run the same command again.")
     errors = [line for line in tail if line.startswith("ERROR")]
@@ -257,16 +251,12 @@ def unpack(wheel: Path, inside: str, folder: Path) -> bool:
                 continue
             target = folder / member.filename[len(inside) + 1 :]
             if not target.resolve().is_relative_to(folder.resolve()):
-                raise SetupError(
-                    f"{wheel.name} holds a file outside its folder ({member.filename}): not unpacked."
-                )
+                raise SetupError(f"{wheel.name} holds a file outside its folder ({member.filename}): not unpacked.")
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as source, open(target, "wb") as file:
                 shutil.copyfileobj(source, file)
     if not any(folder.iterdir()):
-        raise SetupError(
-            f"{wheel.name} holds nothing under {inside}: this version of the wheel can't be used."
-        )
+        raise SetupError(f"{wheel.name} holds nothing under {inside}: this version of the wheel can't be used.")
     return True
 
 
@@ -315,9 +305,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m headless.install", description=__doc__)
     parser.add_argument("--cache", help="where to keep what is fetched (default: ~/.cache/aigc-nodes)")
-    parser.add_argument(
-        "--frontend", metavar="VERSION", help="fetch this web interface and print its folder instead"
-    )
+    parser.add_argument("--frontend", metavar="VERSION", help="fetch this web interface and print its folder instead")
     options = parser.parse_args()
     try:
         if options.frontend:

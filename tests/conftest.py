@@ -41,8 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item):
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and any(item.get_closest_marker(name) for name in MAY_NOT_SKIP):
+    expected_to_fail = hasattr(report, "wasxfail")
+    if report.skipped and not expected_to_fail and any(item.get_closest_marker(name) for name in MAY_NOT_SKIP):
         item.config.stash[_SKIPPED].append(item.nodeid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """A module that skips itself as a whole hides which of its tests needed what: it counts as well."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped:
+        collector.config.stash[_SKIPPED].append(report.nodeid)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -66,9 +66,7 @@ def _schema(class_name: str, file: str, define: ast.FunctionDef) -> Schema:
     for keyword in returned[0].keywords:
         if keyword.arg in lists:
             where = f"{file}: {class_name}.{keyword.arg}"
-            lists[keyword.arg] = tuple(
-                _slot(item, file, where) for item in _items(keyword.value, file, where)
-            )
+            lists[keyword.arg] = tuple(_slot(item, file, where) for item in _items(keyword.value, file, where))
         elif keyword.arg and (said := _text(keyword.value, file)) is not None:
             texts[keyword.arg] = said
     return Schema(class_name, file, texts, lists["inputs"], lists["outputs"])
@@ -90,9 +88,7 @@ def _items(node: ast.expr, file: str, where: str) -> list[ast.expr]:
 def _definition(name: str, file: str) -> ast.expr | None:
     """The value of a module constant, or what a module function returns."""
     for node in tree(file).body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == name for t in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             return node.value
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
             return node.value

@@ -90,8 +90,7 @@ def test_nothing_heavy_is_imported_with_the_module() -> None:
         f"{name}:{item.line} imports {item.module} at module level"
         for name in ["__init__.py", *python_files("nodes", "pipelines", "headless")]
         for item in imports(name)
-        if item.at_top
-        and (item.package in HEAVY or (item.package == "torch" and name.startswith("headless/")))
+        if item.at_top and (item.package in HEAVY or (item.package == "torch" and name.startswith("headless/")))
     ]
     assert not broken, found(broken)
 

@@ -30,9 +30,7 @@ def test_ids_are_the_class_name_with_our_prefix() -> None:
 def test_every_node_says_what_it_is() -> None:
     def rule(schema: Schema) -> list[str]:
         texts = schema.texts
-        missing = [
-            key for key in ("display_name", "category", "description") if not texts.get(key, "").strip()
-        ]
+        missing = [key for key in ("display_name", "category", "description") if not texts.get(key, "").strip()]
         if not texts.get("category", "").startswith("AIGC/"):
             missing.append(f"category {texts.get('category')!r} should be AIGC/<topic>")
         if not texts.get("display_name", "x").isascii() or "AIGC" in texts.get("display_name", ""):
@@ -47,11 +45,7 @@ def test_every_input_has_a_tooltip() -> None:
 
 
 def test_every_output_has_a_display_name() -> None:
-    each(
-        lambda s: [
-            f"output {slot.id}" for slot in s.outputs if not slot.options.get("display_name", "").strip()
-        ]
-    )
+    each(lambda s: [f"output {slot.id}" for slot in s.outputs if not slot.options.get("display_name", "").strip()])
 
 
 def test_no_output_shares_its_id_with_an_input() -> None:
@@ -118,9 +112,9 @@ def test_english_is_the_schema() -> None:
                     there.get("inputs", {}).get(slot.id, {}).get("tooltip"),
                 )
             )
-        return [
-            f"{key} differs from the schema" for key, ours, theirs in pairs if theirs and ours != theirs
-        ] + (untranslated(schema, there) if said else [])
+        return [f"{key} differs from the schema" for key, ours, theirs in pairs if theirs and ours != theirs] + (
+            untranslated(schema, there) if said else []
+        )
 
     each(rule)
 

@@ -68,9 +68,7 @@ def test_the_wheel_does_not_shadow_comfyuis_nodes() -> None:
 
 def test_the_entry_point_is_an_entry_point_only() -> None:
     names = {target.id for node in tree("__init__.py").body for target in getattr(node, "targets", [])}
-    assert names == {"WEB_DIRECTORY"}, (
-        "NODE_CLASS_MAPPINGS or code here would hide comfy_entrypoint from the host"
-    )
+    assert names == {"WEB_DIRECTORY"}, "NODE_CLASS_MAPPINGS or code here would hide comfy_entrypoint from the host"
 
 
 def test_no_registry_security_rule_is_broken() -> None:

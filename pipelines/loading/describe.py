@@ -33,7 +33,8 @@ def describe(model: Model) -> str:
         parameters, size = parameters + count, size + stored
     lines.append(f"total: {_count(parameters)} parameters, {_size(size)}")
     lines.append(f"computes in: {model.dtype}; offload: {model.offload}")
-    facts = {"source": model.source or str(model.path), "revision": model.revision, "licence": model.licence or "unknown"}
+    source, licence = model.source or str(model.path), model.licence or "unknown"
+    facts = {"source": source, "revision": model.revision, "licence": licence}
     lines += [f"{word}: {value}" for word, value in facts.items() if value]
     lines += [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
     return "\n".join(lines)

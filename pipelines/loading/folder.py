@@ -22,7 +22,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError:
         raise AigcError(f"Expected the file {path}, but it cannot be read. Download the model again.") from None
     except (ValueError, RecursionError) as error:
-        raise AigcError(f"Expected JSON in {path}, got text that does not parse ({error}). Download it again.") from None
+        raise AigcError(f"Expected JSON in {path}, got something else ({error}). Download it again.") from None
     if not isinstance(value, dict):
         raise AigcError(f"Expected a JSON object in {path}, got {type(value).__name__}. Download it again.")
     for key in CODE_KEYS:
@@ -58,7 +58,7 @@ def component_classes(model: Model) -> dict[str, tuple[str, str]]:
 
 
 def pipeline_settings(model: Model) -> dict[str, Any]:
-    """The plain values of model_index.json, e.g. {"force_zeros_for_empty_prompt": True}, for the class's constructor."""
+    """The plain values of model_index.json for the class's constructor, e.g. {"force_zeros_for_empty_prompt": True}."""
     index = read_index(model.config)
     return {name: value for name, value in index.items() if name[0] != "_" and not _is_part(name, value)}
 
@@ -93,9 +93,9 @@ def part_class(library: str, class_name: str) -> type:
     from diffusers import pipelines
     from diffusers.pipelines.pipeline_loading_utils import simple_get_class_obj
 
-    inside = library.isidentifier() and hasattr(pipelines, library)
+    known = library in ("diffusers", "transformers") or (library.isidentifier() and hasattr(pipelines, library))
     try:
-        found = simple_get_class_obj(library, class_name) if inside or library in ("diffusers", "transformers") else None
+        found = simple_get_class_obj(library, class_name) if known else None
     except AttributeError:
         found = None
     if not isinstance(found, type):

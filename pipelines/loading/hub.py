@@ -66,7 +66,7 @@ def _cached(repo: str, revision: str) -> Path | None:
 
 
 def _answers(endpoint: str) -> bool:
-    """Whether anything answers at the endpoint in time; proxies of the environment are used. Name look-up counts too."""
+    """Whether anything answers at the endpoint in time, name look-up included; the environment's proxies are used."""
     done: list[bool] = []
 
     def ask() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Lora, Model
+from .parts import without_progress_bars
 from .places import Roots, find_lora
 from .stubs import is_stub
 from .weights import read_header
@@ -51,14 +52,17 @@ def apply_loras(pipe: Any, model: Model) -> None:
     All files are checked against the pipeline's parts first; when one is refused the pipeline is as it was before.
     """
     active = [lora for lora in model.loras if lora.strength != 0]
+    if not active:
+        return
     converted = [_fit(pipe, lora.path) for lora in active]
     strengths: dict[str, list[tuple[str, float]]] = {}
     try:
-        for number, (lora, content) in enumerate(zip(active, converted)):
-            for name in _lay(pipe, content, f"aigc_{number}"):
-                strengths.setdefault(name, []).append((f"aigc_{number}", lora.strength))
-        for name, pairs in strengths.items():
-            _set_strengths(getattr(pipe, name), pairs)
+        with torch.inference_mode(False), without_progress_bars():
+            for number, (lora, content) in enumerate(zip(active, converted)):
+                for name in _lay(pipe, content, f"aigc_{number}"):
+                    strengths.setdefault(name, []).append((f"aigc_{number}", lora.strength))
+            for name, pairs in strengths.items():
+                _set_strengths(getattr(pipe, name), pairs)
     except Exception as error:
         remove_loras(pipe)
         if isinstance(error, (AigcError, MemoryError, torch.OutOfMemoryError)):
@@ -138,11 +142,11 @@ def _fit(pipe: Any, path: Path) -> Converted:
         checked += 1
         problem = _mismatch(parts.get(name), rest, value)
         matched += not problem
-        wrong = wrong or problem and f"{key}: {problem}"
+        wrong = wrong or (problem and f"{key}: {problem}")
     if matched < checked or not state:
         raise AigcError(
-            f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched {matched} of {max(checked, len(tensors))} "
-            f"keys ({wrong or 'none is known'}). {REMEDY}"
+            f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched {matched} of "
+            f"{checked or len(tensors)} keys ({wrong or 'none is known'}). {REMEDY}"
         )
     return state, alphas, metadata
 

@@ -26,7 +26,7 @@ def load_part(model: Model, name: str, *, dtype: torch.dtype) -> Any:
     Raises AigcError when the part is missing, damaged, a pickle, or asks to run code.
     """
     folder, cls = _folder_and_class(model, name)
-    with torch.inference_mode(False), _reported(model, name), _without_progress_bars():
+    with torch.inference_mode(False), _reported(model, name), without_progress_bars():
         if not has_weights(cls):
             return _load_plain(model, cls, folder)
         if model.single_file:
@@ -103,7 +103,7 @@ def _load_weights(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     missing = sorted(key for key in report["missing_keys"] if not any(head in key for head in UNUSED_HEADS))
     if missing:
         raise AigcError(
-            f"Expected every weight of {cls.__name__} in {folder}, but {len(missing)} are not there, e.g. {missing[0]}. "
+            f"Expected every weight of {cls.__name__} in {folder}, but {len(missing)} are missing, e.g. {missing[0]}. "
             f"The weights and the config are of different models: download the model again."
         )
     return part
@@ -135,7 +135,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
     """transformers draws a bar for each part it loads; the node has its own progress."""
     from transformers.utils import logging
 

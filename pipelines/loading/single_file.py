@@ -1,7 +1,7 @@
 """Checkpoints in their original single-file layout, read offline with the config-only folders beside this file.
 
-Which family a file is shows in its header: names and shapes of a few tensors. Only the tensors of the part that is asked
-for are read; diffusers' own converters rename them.
+Which family a file is shows in its header: names and shapes of a few tensors. Only the tensors of the part that is
+asked for are read; diffusers' own converters rename them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ OTHERS = {
     "a LoRA": "lora_",
     "a ControlNet": "zero_conv",
 }
+FOLDER = "Get the model as a diffusers folder and put it into models/diffusers."
 READ_NOW = "Read now: SD 1.5 and SDXL text-to-image checkpoints, and every model as a diffusers folder."
 
 
@@ -67,17 +68,17 @@ def recognise(header: Mapping[str, TensorInfo], path: Path) -> Path:
     if FIRST_CONV not in header:
         family = next((name for name, piece in OTHERS.items() if any(piece in key for key in header)), "")
         seen = family or f"{len(header)} tensors such as {', '.join(sorted(header)[:3])}"
-        raise _not_read(path, seen, "Get the model as a diffusers folder and put it into models/diffusers.")
+        raise _not_read(path, seen, FOLDER)
     channels = header[FIRST_CONV].shape[1]
     if "v_pred" in header:
-        raise _not_read(path, "a v-prediction SDXL", "Get the model as a diffusers folder.")
+        raise _not_read(path, "a v-prediction SDXL", FOLDER)
     if channels != 4:
-        raise _not_read(path, f"a UNet with {channels} input channels (inpainting or editing)", "Get a text-to-image one.")
+        raise _not_read(path, f"a UNet with {channels} input channels (inpainting or editing)", FOLDER)
     if SD_CONTEXT in header:
         width = header[SD_CONTEXT].shape[-1]
         if width == 768:
             return CONFIGS / "sd15"
-        raise _not_read(path, f"a UNet for text of width {width} (SD 2 has 1024)", "Get the model as a diffusers folder.")
+        raise _not_read(path, f"a UNet for text of width {width} (SD 2 has 1024)", FOLDER)
     if XL_CONTEXT in header and header[XL_CONTEXT].shape[-1] == 2048:
         return CONFIGS / "sdxl"
     raise _not_read(path, "a UNet that is neither SD 1.5 nor SDXL (the SDXL refiner?)", "Get the base model.")

@@ -188,7 +188,7 @@ def part_weights(folder: Path) -> tuple[WeightSet, list[Path]]:
     try:
         wanted = set(json.loads((folder / chosen.index).read_text("utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
-        raise AigcError(f"Expected a shard index in {folder / chosen.index}, got {error!r}. Download it again.") from None
+        raise AigcError(f"Expected shards in {folder / chosen.index}, got {error!r}. Download it again.") from None
     if any(Path(name).name != name for name in wanted):
         raise AigcError(f"The shard index {folder / chosen.index} names files outside its folder: not read.")
     return chosen, [folder / name for name in sorted(wanted)]

@@ -47,8 +47,8 @@ def test_no_file_runs_what_a_data_file_says() -> None:
             called = dotted(call)
             module, _, function = called.rpartition(".")
             unpickles = module.partition(".")[0] in UNPICKLERS and function in READERS
-            # A test may read what it wrote itself a moment ago, when it says so.
-            safe = (True, False) if name.startswith("tests/") else (True,)
+            # A test or a benchmark may read what it wrote itself a moment ago, when it says so.
+            safe = (True, False) if name.startswith(("tests/", "benchmarks/")) else (True,)
             loads_freely = called == "torch.load" and option(call, "weights_only") not in safe
             allows = option(call, "allow_pickle") is True or option(call, "trust_remote_code") is True
             if called in {"eval", "exec", "compile"} or unpickles or loads_freely or allows:

@@ -1,0 +1,1 @@
+"""Train the embedded text-to-pictogram model from nothing. See README.md."""

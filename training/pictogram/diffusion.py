@@ -1,0 +1,184 @@
+"""The diffusion model: a UNet trained by flow matching on fixed latents and fixed caption embeddings.
+
+    python -m training.pictogram.diffusion --work build/pictogram --minutes 80
+
+Run it again to resume: weights, moments, averages and random states are in ``checkpoint.pt``, written every five minutes
+and on SIGTERM.
+The learning rate follows the wall clock, so that a slower machine sees fewer samples and still ends annealed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .text import DIM, CaptionBank, Sampler
+from .vae import CHANNELS
+
+WIDTHS = (64, 128)
+SHIFT = 2.5  # time shift of flow matching: more training at high noise, where the concept is decided
+CAPTION_DROPOUT = 0.1
+EMA = 0.999
+AVERAGE_EVERY = 4
+CHECKPOINT_SECONDS = 300
+
+
+def new_unet(widths: tuple[int, ...] = WIDTHS) -> UNet2DConditionModel:
+    """An untrained UNet on [CHANNELS, 8, 8]: cross-attention at 4 x 4, pooled text added to the time embedding."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=widths,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=DIM,
+        attention_head_dim=4,  # the number of heads, by diffusers' historical naming
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        resnet_time_scale_shift="scale_shift",
+        norm_num_groups=16,
+    )
+
+
+def shifted_sigma(uniform: Tensor, shift: float = SHIFT) -> Tensor:
+    """Time shift of Esser et al. (2024, arXiv 2403.03206), section 5.3.2: shift u / (1 + (shift - 1) u), all in 0..1."""
+    return shift * uniform / (1 + (shift - 1) * uniform)
+
+
+def flow_pair(x0: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Noisy latents and velocity target of flow matching (Lipman et al. 2022, arXiv 2210.02747).
+
+    x0, noise: [B, C, H, W]; sigma: [B]. x = (1 - sigma) x0 + sigma noise and v = noise - x0.
+    """
+    s = sigma[:, None, None, None]
+    return (1 - s) * x0 + s * noise, noise - x0
+
+
+class Trainer:
+    """Network, optimizer, average and random state of one run."""
+
+    def __init__(self, work: Path, widths: tuple[int, ...], rate: float, batch: int, minutes: float) -> None:
+        torch.manual_seed(0)
+        self.work, self.rate, self.batch, self.minutes = work, rate, batch, minutes
+        self.sampler = Sampler(work, random.Random(0))
+        self.bank = CaptionBank(work, self.sampler)
+        self.latents = torch.load(work / "latents.pt", weights_only=True)  # [N, CHANNELS, 8, 8]
+        self.unet = new_unet(widths).to(memory_format=torch.channels_last)
+        self.generator = torch.Generator().manual_seed(0)
+        self.averaged = list(self.unet.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.averaged, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
+        self.average = [parameter.detach().clone() for parameter in self.averaged]
+        self.samples, self.start, self.stopped = 0, time.time(), False
+
+    def done(self) -> float:
+        """Share of the wall-clock budget that has passed."""
+        return (time.time() - self.start) / 60 / self.minutes
+
+    def step(self) -> float:
+        """One optimizer step. Returns the velocity loss."""
+        dice, size = self.sampler.dice, self.batch
+        indices = [self.sampler.picture() for _ in range(size)]
+        rows = [0 if dice.random() < CAPTION_DROPOUT else dice.choice(self.bank.choices[i]) for i in indices]
+        x0 = self.latents[indices]
+        noise = torch.randn(x0.shape, generator=self.generator)
+        strata = torch.arange(size) + torch.rand(size, generator=self.generator)
+        sigma = shifted_sigma(strata / size)
+        x, target = flow_pair(x0, noise, sigma)
+        x = x.contiguous(memory_format=torch.channels_last)
+        predicted = self.unet(x, sigma * 1000, encoder_hidden_states=self.bank(rows)).sample
+        loss = F.mse_loss(predicted, target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.averaged, 1.0)
+        self.optimizer.step()
+        self.samples += size
+        return loss.item()
+
+    @torch.no_grad()
+    def update_average(self, steps: int) -> None:
+        """Exponential moving average, with a shorter memory in the beginning. Every fourth step, to save time."""
+        if steps % AVERAGE_EVERY:
+            return
+        decay = min(EMA, (1 + steps) / (10 + steps)) ** AVERAGE_EVERY
+        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.averaged], 1 - decay)
+
+    def set_rate(self, steps: int) -> None:
+        """Warm up over 300 steps, hold for 30 % of the budget, then fall linearly to zero."""
+        factor = min(1.0, (steps + 1) / 300, max(0.0, 1 - self.done()) / 0.7)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * factor
+
+    def save(self, path: Path) -> None:
+        """Write everything that a resumed run needs."""
+        state = {name: getattr(self, name).state_dict() for name in ("unet", "optimizer")}
+        state |= {"average": self.average, "samples": self.samples, "start": self.start, "minutes": self.minutes}
+        state |= {"generator": self.generator.get_state(), "dice": self.sampler.dice.getstate()}
+        torch.save(state, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Take up a run where ``save`` left it."""
+        state = torch.load(path, weights_only=True)
+        for name in ("unet", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.average, self.samples, self.start = state["average"], state["samples"], state["start"]
+        self.generator.set_state(state["generator"])
+        version, internal, gauss = state["dice"]
+        self.sampler.dice.setstate((version, tuple(internal), gauss))
+
+    def run(self) -> None:
+        """Train until the budget ends, save every five minutes and at the end."""
+        path, log = self.work / "checkpoint.pt", self.work / "diffusion.jsonl"
+        steps, losses, saved = self.samples // self.batch, [], time.time()
+        begun, first = time.time(), self.samples
+        while self.done() < 1 and not self.stopped:
+            self.set_rate(steps)
+            losses = [*losses[-99:], self.step()]
+            steps += 1
+            self.update_average(steps)
+            if steps % 100 == 0:
+                velocity = round(float(np.mean(losses)), 4)
+                pace = (self.samples - first) / (time.time() - begun)
+                row = {"samples": self.samples, "velocity": velocity, "per_second": round(pace, 1)}
+                with log.open("a") as file:
+                    file.write(json.dumps({**row, "done": round(self.done(), 4), "steps": steps}) + "\n")
+            if time.time() - saved > CHECKPOINT_SECONDS:
+                self.save(path)
+                saved = time.time()
+        self.save(path)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
+    parser.add_argument("--minutes", type=float, default=80, help="wall-clock budget, counted from the first start")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--widths", type=int, nargs=2, default=WIDTHS)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    trainer = Trainer(args.work, tuple(args.widths), args.rate, args.batch, args.minutes)
+    if (args.work / "checkpoint.pt").exists():
+        trainer.load(args.work / "checkpoint.pt")
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stopped", True))
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,8 +3,8 @@
   aigc run WORKFLOW.json --set 3.seed=42 --set "Prompt.text=@prompt.txt" --output results
   aigc canvas
 
-Exit codes of `aigc run`: 0 done; 1 a node failed; 2 wrong usage or workflow file; 3 the host refused the workflow, or
-a part of it; 4 the host can't be reached or started; 124 time-out; 130 interrupted.
+Exit codes of `aigc run`: 0 done; 1 a node failed; 2 wrong usage or workflow file; 3 the host refused the
+workflow, or a part of it; 4 the host can't be reached or started; 124 time-out; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import math
 import signal
 import sys
@@ -20,17 +21,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
+from .client import ServerError
 from .convert import WorkflowError
 from .host import Host, HostError
+from .install import SetupError, cache_root, ensure_host
 from .overrides import OverrideError
 from .run import EXECUTION, INTERRUPTED, OK, UNREACHABLE, USAGE, Job, Report, read_workflow, run_job
 
+UNREACHED = (HostError, SetupError, ServerError, ConnectionError, asyncio.TimeoutError, aiohttp.ClientError)
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     with contextlib.suppress(ValueError):  # not the main thread
@@ -63,9 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     canvas.set_defaults(command=_canvas)
     for command, port in ((run, 0), (canvas, 8188)):
         command.add_argument("--host-dir", type=Path, metavar="DIR", help="the ComfyUI to start")
-        command.add_argument(
-            "--base-dir", type=Path, metavar="DIR", help="its models, input and output folders"
-        )
+        command.add_argument("--base-dir", type=Path, metavar="DIR", help="its models, input and output folders")
         command.add_argument("--port", type=int, default=port, metavar="N", help="its port")
     return parser
 
@@ -85,12 +89,12 @@ def _run(options: argparse.Namespace) -> int:
         report = _run_somewhere(options, workflow)
     except KeyboardInterrupt:
         report.fail(INTERRUPTED, "Interrupted.")
-    except (WorkflowError, OverrideError, ValueError) as error:
+    except (WorkflowError, OverrideError, ValueError, aiohttp.InvalidURL) as error:
         report.fail(USAGE, str(error))
-    except (HostError, ConnectionError) as error:
-        report.fail(UNREACHABLE, str(error))
-    except (OSError, RuntimeError) as error:
-        report.fail(_code_for(error), str(error) or type(error).__name__)
+    except UNREACHED as error:
+        report.fail(UNREACHABLE, str(error) or type(error).__name__)
+    except OSError as error:
+        report.fail(EXECUTION, str(error))
     report.seconds = report.seconds or time.monotonic() - started
     if options.json:
         print(report.as_json(), flush=True)
@@ -100,28 +104,24 @@ def _run(options: argparse.Namespace) -> int:
     return report.code
 
 
-def _code_for(error: Exception) -> int:
-    """The host's own trouble is 4, ours 1; the set-up's and aiohttp's errors are known by name to keep imports lazy."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return UNREACHABLE if names & {"SetupError", "ServerError", "ClientError", "TimeoutError"} else EXECUTION
-
-
 def _run_somewhere(options: argparse.Namespace, workflow: Any) -> Report:
     job = Job(options.workflow, options.settings, options.output, options.previews, options.timeout)
     if options.server:
         return asyncio.run(run_job(job, workflow, options.server))
     with _own_host(options) as host:
         job.input_folders = [host.host_dir / "input"]
-        return asyncio.run(run_job(job, workflow, host.url))
+        report = asyncio.run(run_job(job, workflow, host.url))
+        if host.process and host.process.poll() is not None:
+            report.fail(EXECUTION, f"ComfyUI died during the run. The end of its log:\n{host.log_tail()}")
+        return report
 
 
 @contextlib.contextmanager
 def _own_host(options: argparse.Namespace) -> Iterator[Host]:
-    from .install import cache_root, ensure_host
-
     host_dir = options.host_dir or ensure_host(progress=_say)
     base_dir = options.base_dir or cache_root() / "base"
-    packs = [ROOT] if (ROOT / "nodes" / "__init__.py").is_file() and (ROOT / "__init__.py").is_file() else []
+    is_pack = all((ROOT / name).is_file() for name in ("__init__.py", "nodes/__init__.py"))  # not when pip installed
+    packs = [ROOT] if is_pack else []
     _say(f"Starting ComfyUI from {host_dir}")
     with Host(host_dir, base_dir, packs, options.port, share_with=host_dir) as host:
         yield host

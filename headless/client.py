@@ -3,27 +3,27 @@
     async with Client("http://127.0.0.1:8188") as client:
         result = await client.run(prompt, on_event=print)
 
-The websocket carries the progress; the truth about a finished prompt is /history. So a dropped socket costs the
-progress bar and nothing else.
+The websocket carries the progress; the truth about a finished prompt is /history. So a dropped socket
+costs the progress bar and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import struct
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from .events import Event, Run, preview_event
 from .save import save_stream
 
-REACH_SECONDS = 4.0  # with the interpreter's start, an unreachable server is reported within five
+REACH_SECONDS = 3.0  # with the start of the interpreter, an unreachable server is reported within five
 POLL_SECONDS = 1.0
 SILENCE_SECONDS = 10.0
 SETTLE_SECONDS = 20.0
@@ -47,29 +47,6 @@ class Refused(RuntimeError):
         self.kind = kind
 
 
-@dataclass
-class Event:
-    """One thing that happened: a message of the host by its own name, or "preview" with `image` bytes."""
-
-    kind: str
-    data: dict[str, Any] = field(default_factory=dict)
-    image: bytes = b""
-    suffix: str = ""
-
-
-@dataclass
-class Run:
-    """A submitted prompt and what is known of it."""
-
-    id: str
-    node_errors: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    status: str = "running"  # then success, error or interrupted
-    error: dict[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
-
-
 OnEvent = Callable[[Event], None]
 
 
@@ -80,11 +57,13 @@ class Client:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self.id = str(uuid.uuid4())
         self._session: aiohttp.ClientSession | None = None
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: Any = None
 
     async def __aenter__(self) -> Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REACH_SECONDS, sock_read=120)
-        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
+        # A proxy of the environment can't reach our own loopback.
+        remote = urlsplit(self.url).hostname not in ("localhost", "127.0.0.1", "::1")
+        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=remote)
         try:
             await self._probe()
             self._socket = await self._connect()
@@ -115,10 +94,11 @@ class Client:
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, TypeError) as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(
-                f"No ComfyUI answers at {self.url} ({reason}): start it there, or leave --server out to have one started."
+                f"No ComfyUI answers at {self.url} ({reason}): start it there, "
+                "or leave --server out to have one started."
             ) from None
 
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse | None:
+    async def _connect(self) -> Any:
         """The websocket, or None where it can't be had: then /history is polled."""
         address = f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.id}"
         try:
@@ -138,9 +118,7 @@ class Client:
                     raise ServerError(f"{method} {path} answered {response.status}: {text[:300]}")
                 return json.loads(text) if text.strip() else {}
         except ValueError as error:
-            raise ServerError(
-                f"{method} {path} answered no JSON ({error}): is {self.url} a ComfyUI?"
-            ) from None
+            raise ServerError(f"{method} {path} answered no JSON ({error}): is {self.url} a ComfyUI?") from None
 
     async def object_info(self) -> dict[str, Any]:
         return await self._json("GET", "/object_info")
@@ -183,9 +161,7 @@ class Client:
         while not await self._read_history(run):
             # A socket that said "finished" is a moment ahead of the history; otherwise the queue tells.
             lost = 0 if run.status == "running" and await self._is_queued(run.id) else lost + 1
-            if (run.status == "running" and lost > 3) or (
-                run.status != "running" and time.monotonic() > deadline
-            ):
+            if (run.status == "running" and lost > 3) or (run.status != "running" and time.monotonic() > deadline):
                 break
             await asyncio.sleep(0.1 if run.status != "running" else POLL_SECONDS)
         if run.status == "running":
@@ -196,7 +172,7 @@ class Client:
         run.seconds = time.monotonic() - run.started
         return run
 
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse, run: Run, on_event: OnEvent) -> None:
+    async def _listen(self, socket: Any, run: Run, on_event: OnEvent) -> None:
         """Reads the socket until the run is over or the socket is."""
         node = ""
         while True:
@@ -209,9 +185,7 @@ class Client:
             except (aiohttp.ClientError, OSError):
                 return
             if message.type == aiohttp.WSMsgType.BINARY:
-                if (event := preview_event(message.data, node)) and event.data.get(
-                    "prompt_id", run.id
-                ) == run.id:
+                if (event := preview_event(message.data, node)) and event.data.get("prompt_id", run.id) == run.id:
                     on_event(event)
             elif message.type == aiohttp.WSMsgType.TEXT:
                 parsed = json.loads(message.data)
@@ -261,9 +235,7 @@ class Client:
             queue = await self._json("GET", "/queue")
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ServerError):
             return False
-        return any(
-            id in entry[:2] for key in ("queue_running", "queue_pending") for entry in queue.get(key) or []
-        )
+        return any(id in entry[:2] for key in ("queue_running", "queue_pending") for entry in queue.get(key) or [])
 
     async def interrupt(self, id: str) -> None:
         """Stops a running prompt and takes a waiting one from the queue; other people's prompts go on."""
@@ -288,50 +260,5 @@ class Client:
         query = {**names, "type": str(item.get("type") or "output")}
         async with self.session.get(f"{self.url}/view", params=query) as response:
             if response.status != 200:
-                raise ServerError(
-                    f"The host no longer has {names['filename']} (/view answered {response.status})."
-                )
+                raise ServerError(f"The host no longer has {names['filename']} (/view answered {response.status}).")
             return await save_stream(response.content.iter_chunked(1 << 20), folder, **names)
-
-
-def preview_event(message: bytes, node: str) -> Event | None:
-    """A binary websocket message as an Event: type 1 is a bare image, 4 an image with metadata, 3 is text."""
-    if len(message) < 8:
-        return None
-    kind, head = struct.unpack(">II", message[:8])
-    if kind == 1:
-        return Event("preview", {"node": node}, message[8:], ".png" if head == 2 else ".jpg")
-    if kind == 4:
-        try:
-            meta = json.loads(message[8 : 8 + head])
-        except ValueError:
-            return None
-        suffix = ".png" if "png" in str(meta.get("image_type")) else ".jpg"
-        data = {"node": str(meta.get("display_node_id") or meta.get("node_id") or node)}
-        if meta.get("prompt_id"):
-            data["prompt_id"] = meta["prompt_id"]
-        return Event("preview", data, message[8 + head :], suffix)
-    return None
-
-
-def output_files(run: Run) -> list[dict[str, Any]]:
-    """Every file that the run's outputs name, in order and once; files of the input folder are not ours."""
-    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for entry in _entries(run):
-        if isinstance(entry, dict) and entry.get("filename") and entry.get("type") != "input":
-            seen.setdefault((entry["filename"], entry.get("subfolder"), entry.get("type")), entry)
-    return list(seen.values())
-
-
-def output_scores(run: Run) -> list[Any]:
-    """What the run's nodes put under the ui keys "scores" and "aigc_scores"."""
-    return [entry for entry in _entries(run, ("scores", "aigc_scores"))]
-
-
-def _entries(run: Run, keys: tuple[str, ...] = ()) -> list[Any]:
-    found: list[Any] = []
-    for output in run.outputs.values():
-        for key, value in (output or {}).items():
-            if not keys or key in keys:
-                found += value if isinstance(value, (list, tuple)) else [value]
-    return found

@@ -1,20 +1,28 @@
-"""Workflow files of the canvas (UI format) into prompts for the host's API, as the browser's graphToPrompt does.
+"""Workflow files of the canvas (UI format) into prompts for the host's API, as the browser's graphToPrompt.
 
-Driven by /object_info alone: no table of known nodes. Rules worth knowing: a bypassed node (mode 4) hands on its first
-input of the same type, a muted one (mode 2) takes the inputs wired to it away, a subgraph's inner nodes are called
-"outer:inner", and its boundary slots are matched by name because files may leave slots out.
+Driven by /object_info alone: no table of known nodes. Rules worth knowing: a bypassed node (mode 4) hands on
+its first input of the same type, a muted one (mode 2) takes the inputs wired to it away, a subgraph's inner
+nodes are called "outer:inner", and its boundary slots are matched by name: files may leave slots out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from .graph import (
+    BYPASSED,
+    MUTED,
+    SUBGRAPH_INPUT,
+    SUBGRAPH_OUTPUT,
+    VIRTUAL,
+    Scope,
+    Source,
+    connects,
+    proxies,
+    read_link,
+    slot_name,
+)
 from .widgets import input_specs, prompt_text, widget_values
-
-MUTED, BYPASSED = 2, 4
-VIRTUAL = {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}
-SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = "-10", "-20"
 
 Prompt = dict[str, dict[str, Any]]
 ObjectInfo = dict[str, dict[str, Any]]
@@ -25,7 +33,7 @@ class WorkflowError(ValueError):
 
 
 class UnknownNodes(WorkflowError):
-    """The workflow uses node classes that the host does not have: [(class, registry id of its pack or "")]."""
+    """Node classes that the host does not have: [(class, registry id of its pack or "")]."""
 
     def __init__(self, missing: list[tuple[str, str]]) -> None:
         self.missing = missing
@@ -40,36 +48,6 @@ def unknown_node_line(name: str, pack: str) -> str:
     else:
         remedy = "install the pack that brings it and restart the host"
     return f"unknown node {name}: {remedy}"
-
-
-@dataclass(frozen=True)
-class Link:
-    origin: str
-    origin_slot: int
-    target: str
-    target_slot: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an input gets its value: an output of a node, or (`node` empty) a value of a subgraph's own widget."""
-
-    node: str
-    slot: int = 0
-    value: Any = None
-
-
-@dataclass
-class Scope:
-    """One graph: the canvas, or one instance of a subgraph."""
-
-    nodes: dict[str, dict[str, Any]]
-    links: dict[str, Link]
-    prefix: str = ""
-    outer: Scope | None = None
-    instance: dict[str, Any] = field(default_factory=dict)
-    definition: dict[str, Any] = field(default_factory=dict)
-    inner: dict[str, Scope] = field(default_factory=dict)
 
 
 def is_api_format(workflow: Any) -> bool:
@@ -88,9 +66,7 @@ def convert(workflow: Any, object_info: ObjectInfo, allow_unknown: bool = False)
     if isinstance(workflow, dict) and isinstance(workflow.get("prompt"), dict):
         workflow = workflow["prompt"]  # the body of a POST /prompt, saved
     if is_api_format(workflow):
-        prompt = {
-            str(id): {**node, "inputs": dict(node.get("inputs") or {})} for id, node in workflow.items()
-        }
+        prompt = {str(id): {**node, "inputs": dict(node.get("inputs") or {})} for id, node in workflow.items()}
         missing = sorted(
             {(str(node["class_type"]), "") for node in prompt.values()} - {(name, "") for name in object_info}
         )
@@ -121,9 +97,7 @@ def _shape(value: Any) -> str:
 class Converter:
     """Walks the scopes of one workflow; `prompt()` is the result."""
 
-    def __init__(
-        self, workflow: dict[str, Any], object_info: ObjectInfo, allow_unknown: bool = False
-    ) -> None:
+    def __init__(self, workflow: dict[str, Any], object_info: ObjectInfo, allow_unknown: bool = False) -> None:
         self.info = object_info
         self.allow_unknown = allow_unknown
         definitions = (workflow.get("definitions") or {}).get("subgraphs") or []
@@ -152,12 +126,10 @@ class Converter:
     ) -> Scope:
         prefix = f"{outer.prefix}{instance['id']}:" if outer is not None and instance is not None else ""
         if prefix.count(":") > 32:
-            raise WorkflowError(
-                "A subgraph of this workflow contains itself: remove the inner copy and save again."
-            )
+            raise WorkflowError("A subgraph of this workflow contains itself: remove the inner copy, save again.")
         scope = Scope(
             nodes={str(node["id"]): node for node in graph.get("nodes") or []},
-            links=dict(map(_link, graph.get("links") or [])),
+            links=dict(map(read_link, graph.get("links") or [])),
             prefix=prefix,
             outer=outer,
             instance=instance or {},
@@ -180,14 +152,14 @@ class Converter:
             if not origin or not target or origin.get("type") != "PrimitiveNode":
                 continue
             saved = origin.get("widgets_values") or []
-            name = _slot_name(target, "inputs", link.target_slot)
+            name = slot_name(target, "inputs", link.target_slot)
             if saved and name in self.values.get(scope.prefix + link.target, {}):
                 self.values[scope.prefix + link.target][name] = saved[0]
 
     def _apply_promoted(self, scope: Scope) -> None:
         """Widgets of inner nodes that the subgraph shows on its own face (proxyWidgets with an inner id)."""
         saved = scope.instance.get("widgets_values")
-        for position, (id, name) in enumerate(_proxies(scope.instance)):
+        for position, (id, name) in enumerate(proxies(scope.instance)):
             values = self.values.get(f"{scope.prefix}{id}", {})
             if id != "-1" and name in values and isinstance(saved, list) and position < len(saved):
                 if saved[position] is not None:
@@ -238,9 +210,7 @@ class Converter:
                 inputs[socket["name"]] = [source.node, source.slot] if source.node else _wrapped(source.value)
         return inputs
 
-    def _resolve_input(
-        self, scope: Scope, socket: dict[str, Any], kind: str, seen: set[str]
-    ) -> Source | None:
+    def _resolve_input(self, scope: Scope, socket: dict[str, Any], kind: str, seen: set[str]) -> Source | None:
         link = scope.links.get(str(socket.get("link")))
         if link is None:
             return None
@@ -265,11 +235,9 @@ class Converter:
         named = scope.instance.get("widgets_values_named")
         if isinstance(named, dict) and name in named:
             return True, named[name]
-        order = [entry[1] if entry[0] == "-1" else None for entry in _proxies(scope.instance)]
+        order = [entry[1] if entry[0] == "-1" else None for entry in proxies(scope.instance)]
         if not order:
-            order = [
-                entry["name"] for entry in scope.definition["inputs"] if self._inner_widget(scope, entry)
-            ]
+            order = [entry["name"] for entry in scope.definition["inputs"] if self._inner_widget(scope, entry)]
         saved = scope.instance.get("widgets_values")
         if name in order and isinstance(saved, list) and order.index(name) < len(saved):
             value = saved[order.index(name)]
@@ -285,7 +253,7 @@ class Converter:
             link = scope.links.get(str(id))
             target = scope.nodes.get(link.target) if link else None
             if link and target:
-                name = _slot_name(target, "inputs", link.target_slot)
+                name = slot_name(target, "inputs", link.target_slot)
                 if name in self.values.get(scope.prefix + link.target, {}):
                     return scope.prefix + link.target, name
         return None
@@ -308,13 +276,11 @@ class Converter:
             return None
         return Source(scope.prefix + id, slot)
 
-    def _resolve_subgraph_output(
-        self, scope: Scope, id: str, slot: int, kind: str, seen: set[str]
-    ) -> Source | None:
+    def _resolve_subgraph_output(self, scope: Scope, id: str, slot: int, kind: str, seen: set[str]) -> Source | None:
         inner = scope.inner[id]
         if scope.nodes[id].get("mode") == MUTED:
             return Source(scope.prefix + id, slot)  # not in the prompt: cut like any muted node
-        name = _slot_name(scope.nodes[id], "outputs", slot)
+        name = slot_name(scope.nodes[id], "outputs", slot)
         names = [entry["name"] for entry in inner.definition.get("outputs") or []]
         position = names.index(name) if name in names else slot
         for link in inner.links.values():
@@ -332,7 +298,7 @@ class Converter:
         if kind in ("*", ""):
             return sockets[slot if slot < len(sockets) else 0] if sockets else None
         types = [str(socket.get("type")) for socket in sockets]
-        fits = [_connects(type, output) and _connects(type, kind) for type in types]
+        fits = [connects(type, output) and connects(type, kind) for type in types]
         if slot < len(fits) and fits[slot]:
             return sockets[slot]
         position = types.index(kind) if kind in types else fits.index(True) if True in fits else None
@@ -345,33 +311,6 @@ class Converter:
         ordered = [spec for spec in specs if not spec.is_widget] + [spec for spec in specs if spec.is_widget]
         sockets = [{"name": spec.name, "type": spec.kind, **saved.pop(spec.name, {})} for spec in ordered]
         return [*sockets, *saved.values()]
-
-
-def _link(entry: Any) -> tuple[str, Link]:
-    if isinstance(entry, dict):
-        return str(entry["id"]), Link(
-            str(entry["origin_id"]),
-            int(entry["origin_slot"]),
-            str(entry["target_id"]),
-            int(entry["target_slot"]),
-        )
-    return str(entry[0]), Link(str(entry[1]), int(entry[2]), str(entry[3]), int(entry[4]))
-
-
-def _slot_name(node: dict[str, Any], side: str, slot: int) -> str:
-    slots = node.get(side) or []
-    return str(slots[slot]["name"]) if 0 <= slot < len(slots) else ""
-
-
-def _proxies(instance: dict[str, Any]) -> list[tuple[str, str]]:
-    entries = (instance.get("properties") or {}).get("proxyWidgets") or []
-    return [(str(entry[0]), str(entry[1])) for entry in entries]
-
-
-def _connects(left: str, right: str) -> bool:
-    if left in ("*", "", "0") or right in ("*", "", "0"):
-        return True
-    return bool(set(left.upper().split(",")) & set(right.upper().split(",")))
 
 
 def _wrapped(value: Any) -> Any:

@@ -209,9 +209,7 @@ def _has_accelerator() -> bool:
     """Whether this machine looks like one whose torch finds a GPU; asking torch itself takes seconds."""
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
-    return bool(shutil.which("nvidia-smi")) or any(
-        map(os.path.exists, ("/dev/kfd", "/dev/nvidia0", "/dev/dxg"))
-    )
+    return bool(shutil.which("nvidia-smi")) or any(map(os.path.exists, ("/dev/kfd", "/dev/nvidia0", "/dev/dxg")))
 
 
 def _pack_name(pack: Path) -> str:
@@ -244,9 +242,7 @@ def _link(pack: Path, link: Path) -> None:
         link.symlink_to(pack, target_is_directory=True)
     except OSError as error:
         if os.name != "nt":
-            raise HostError(
-                f"{pack} can't be linked to {link} ({error}): choose another base folder."
-            ) from error
+            raise HostError(f"{pack} can't be linked to {link} ({error}): choose another base folder.") from error
         import _winapi  # symbolic links need a privilege on Windows, junctions do not
 
         _winapi.CreateJunction(str(pack), str(link))

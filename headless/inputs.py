@@ -1,4 +1,4 @@
-"""Local files that a workflow loads: finds them beside the workflow or where --set points, and uploads them."""
+"""Local files that a workflow loads: found beside it or where --set points, and uploaded."""
 
 from __future__ import annotations
 

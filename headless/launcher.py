@@ -1,6 +1,7 @@
-"""Runs ComfyUI's main.py in this process and ends with the parent: python launcher.py HOST_DIR [arguments of main.py].
+"""Runs ComfyUI's main.py in this process and ends with the parent: launcher.py HOST_DIR [ARGUMENTS].
 
-The parent holds the other end of stdin and never writes. When it dies, however it dies, stdin ends, and so do we.
+The parent holds the other end of stdin and never writes. When it dies, however it dies, stdin ends, and so
+do we.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 
 def _end_with_parent() -> None:
-    # The raw descriptor: a thread blocked in sys.stdin would hold its lock through the interpreter's shutdown.
+    # The raw descriptor: a thread blocked in sys.stdin would hold its lock through the shutdown.
     while os.read(0, 1024):
         pass
     os._exit(0)

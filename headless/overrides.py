@@ -1,4 +1,4 @@
-"""`--set node.input=value`: finds the node by id, title or class and gives the value the type its schema asks for."""
+"""`--set node.input=value`: the node by id, title or class, the value in the type its schema asks for."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def apply_overrides(prompt: Prompt, settings: Iterable[str], object_info: Object
     for setting in settings:
         target, equals, text = setting.partition("=")
         if not equals or "." not in target:
-            raise OverrideError(
-                f"Expected --set node.input=value, got '{setting}': for example --set 3.seed=42."
-            )
+            raise OverrideError(f"Expected --set node.input=value, got '{setting}': for example --set 3.seed=42.")
         id, name = find_input(prompt, target.strip(), object_info)
         spec = input_specs(object_info[prompt[id]["class_type"]])[name]
         value = typed_value(_text(text), spec, target)
@@ -90,7 +88,8 @@ def _unknown_node(prompt: Prompt, wanted: str) -> OverrideError:
     everything = ", ".join(describe(prompt, id) for id in list(prompt)[:12])
     rest = f" and {len(prompt) - 12} more" if len(prompt) > 12 else ""
     return OverrideError(
-        f"--set: no node has the id, title or class '{wanted}'. {_near(wanted, labels)}The workflow has: {everything}{rest}."
+        f"--set: no node has the id, title or class '{wanted}'. {_near(wanted, labels)}"
+        f"The workflow has: {everything}{rest}."
     )
 
 
@@ -139,9 +138,7 @@ def typed_value(text: str, spec: InputSpec, target: str) -> Any:
             raise OverrideError(
                 f"--set {target}: an input of type {kind} takes a wire, or JSON, got '{text}'."
             ) from None
-        raise OverrideError(
-            f"--set {target}: expected {kind}, got '{text}': write for example {example}."
-        ) from None
+        raise OverrideError(f"--set {target}: expected {kind}, got '{text}': write for example {example}.") from None
 
 
 def _boolean(text: str) -> bool:

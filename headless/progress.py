@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-from .client import Event
 from .convert import Prompt
+from .events import Event
 
 WIDTH = 24
 PLAIN_SECONDS = 5.0

@@ -14,8 +14,9 @@ from typing import Any
 
 import aiohttp
 
-from .client import Client, Event, Refused, Run, ServerError, output_files, output_scores
+from .client import Client, Refused, ServerError
 from .convert import Prompt, convert
+from .events import Event, Run, output_files, output_scores
 from .inputs import local_files, upload_files
 from .overrides import apply_overrides, describe
 from .progress import Progress
@@ -48,7 +49,8 @@ class Report:
     errors: list[str] = field(default_factory=list)
 
     def fail(self, code: int, *lines: str) -> None:
-        self.code = self.code or code
+        if not self.code or code in (TIMEOUT, INTERRUPTED):  # how a run was stopped outweighs what went wrong in it
+            self.code = code
         self.errors += lines
         for line in lines:
             print(line, file=sys.stderr, flush=True)
@@ -87,6 +89,8 @@ async def run_job(job: Job, workflow: Any, url: str) -> Report:
             folders = [job.workflow.resolve().parent, *job.input_folders]
             await upload_files(client, prompt, local_files(prompt, info, folders, touched))
             saved = workflow if isinstance(workflow, dict) and "nodes" in workflow else None
+            if stop.is_set():
+                raise KeyboardInterrupt
             try:
                 run = await client.submit(prompt, saved)
             except Refused as refusal:
@@ -100,9 +104,7 @@ async def run_job(job: Job, workflow: Any, url: str) -> Report:
     return report
 
 
-async def _follow(
-    client: Client, run: Run, prompt: Prompt, job: Job, report: Report, stop: asyncio.Event
-) -> None:
+async def _follow(client: Client, run: Run, prompt: Prompt, job: Job, report: Report, stop: asyncio.Event) -> None:
     progress = Progress(prompt)
     counts: dict[str, int] = {}
 
@@ -202,11 +204,7 @@ def _error_text(error: dict[str, Any]) -> str:
     details = str(error.get("details") or "")
     for prefix in (f"{name}: ", f"{name}, ", f"{name} - "):
         details = details.removeprefix(prefix)
-    extra = (
-        f" ({details if len(details) <= 240 else details[:240] + ' ...'})"
-        if details not in ("", name)
-        else ""
-    )
+    extra = f" ({details if len(details) <= 240 else details[:240] + ' ...'})" if details not in ("", name) else ""
     return " ".join(f"{name + ': ' if name else ''}{message}{extra}".split())
 
 

@@ -1,7 +1,7 @@
 """Widget values of one saved node, by input name: what the browser would put into the prompt.
 
-A workflow file stores widget values as a bare list, in an order that only the node's schema explains. The schema is
-what /object_info answers for the node's class.
+A workflow file stores widget values as a bare list, in an order that only the node's schema explains. The
+schema is what /object_info answers for the node's class.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _positional(
-    saved: list[Any], info: dict[str, Any], specs: dict[str, InputSpec]
-) -> Iterator[tuple[str, Any]]:
+def _positional(saved: list[Any], info: dict[str, Any], specs: dict[str, InputSpec]) -> Iterator[tuple[str, Any]]:
     saved = _without_forced(saved, specs)
     position = 0
     slots = list(_slots(info, specs))

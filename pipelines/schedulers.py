@@ -42,8 +42,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "uni_pc": ("UniPCMultistepScheduler", {}),
     "uni_pc_karras": ("UniPCMultistepScheduler", {"use_karras_sigmas": True}),
     "sa_solver": ("SASolverScheduler", {}),
-    "ipndm": ("IPNDMScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
     "ddim": ("DDIMScheduler", {}),
     "ddim_trailing": ("DDIMScheduler", {"timestep_spacing": "trailing"}),
     "ddpm": ("DDPMScheduler", {}),
@@ -100,7 +99,8 @@ def fits(name: str, scheduler: Any) -> bool:
         return False
     wanted = kind(scheduler)
     if wanted == "flow":
-        return cls.__name__ in FLOW or "use_flow_sigmas" in _parameters(cls.__init__)
+        spaced = any(key.startswith("use_") for key in TABLE[name][1])  # a second spacing would replace the flow's
+        return cls.__name__ in FLOW or ("use_flow_sigmas" in _parameters(cls.__init__) and not spaced)
     if wanted == "edm":
         return cls.__name__ in SIGMA_DATA
     if wanted == "cogvideo":

@@ -14,12 +14,14 @@ from ..errors import AigcError
 from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
+from .dispatch import by_kind
 from .pipe import decoder_name, roles, stage
 from .replay import StageDone, recording, shadowed, stopping_at
 
 IMAGE_INPUTS = ("image", "images", "reference_images", "video")
 
 
+@by_kind
 def encode_prompt(
     model: Model,
     prompts: Sequence[str],

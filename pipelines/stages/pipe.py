@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from .. import loading
 from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..runtime import Runtime
+from .dispatch import by_kind
 from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, tail_replay
 
 _KEPT_MODELS = 2
@@ -86,14 +86,8 @@ def _build(model: Model, stage: str, runtime: Runtime) -> Stage:
         else:
             dtype = runtime.dtype_for(_role_of_stub(role), model.dtype)
             parts[name] = loading.stub_part(model, name, device=runtime.device, dtype=dtype)
-    pipe = assemble(cls, parts, _options(model))
+    pipe = assemble(cls, parts, loading.pipeline_settings(model))
     return Stage(pipe, [parts[n] for n in sorted(real) if isinstance(parts[n], nn.Module)], runtime)
-
-
-def _options(model: Model) -> dict[str, Any]:
-    """The plain values of model_index.json, such as SDXL's force_zeros_for_empty_prompt."""
-    index = json.loads((model.config / "model_index.json").read_text(encoding="utf-8"))
-    return {k: v for k, v in index.items() if not k.startswith("_") and not isinstance(v, list)}
 
 
 def assemble(cls: type, parts: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -163,6 +157,7 @@ def _lay_loras(stage: Stage, model: Model) -> None:
     stage.loras = model.loras
 
 
+@by_kind
 @contextmanager
 def stage(model: Model, name: str, runtime: Runtime, *, alongside: str = "") -> Iterator[Any]:
     """The pipeline for one stage of `model`, its weights on the device while open.
@@ -183,6 +178,7 @@ def stage(model: Model, name: str, runtime: Runtime, *, alongside: str = "") -> 
             yield current.pipe
 
 
+@by_kind
 def skeleton(model: Model, runtime: Runtime) -> Any:
     """The pipeline with stubs only: its shapes and defaults, without any weight."""
     with _lock:
@@ -195,6 +191,7 @@ def skeleton(model: Model, runtime: Runtime) -> Any:
         return _skeletons[key]
 
 
+@by_kind
 def decoder_name(model: Model) -> str:
     """The component that turns latents into pictures or sound. Raises AigcError for a pipeline without one."""
     names = [n for n, role in roles(model).items() if role == "vae" and n not in ("vocoder", "audio_vae")]

@@ -147,8 +147,11 @@ class _Start:
         noise = self.noise.clone()
         if hasattr(self.scheduler, "scale_noise"):
             noised = self.scheduler.scale_noise(x0, t, noise)
-        else:
+        elif hasattr(self.scheduler, "add_noise"):
             noised = self.scheduler.add_noise(x0, noise, t)
+        else:  # a flow that leaves the interpolation to its pipelines
+            sigma = self.scheduler.sigmas[-len(self.scheduler.timesteps) - 1].to(noise)
+            noised = (1 - sigma) * x0 + sigma * noise
         self.noise.copy_(noised)
         self.scheduler = None
 

@@ -99,7 +99,9 @@ def opened(folder: Path, family: str) -> tuple[Model, dict[str, Any]]:
     return model, stages.empty_latents(model, **CASES[family]["size"])
 
 
-def conditioning(model: Model, family: str, prompts: list[str], guided: bool = True, runtime: Runtime | None = None) -> Any:
+def conditioning(
+    model: Model, family: str, prompts: list[str], guided: bool = True, runtime: Runtime | None = None
+) -> Any:
     return stages.encode_prompt(model, prompts, [NEGATIVE], guided=guided, runtime=runtime or Runtime("cpu"))
 
 
@@ -177,25 +179,26 @@ def loaded_parts() -> list[str]:
     return found
 
 
-def main(stage: str, folder: str, family: str, out: str) -> None:
-    """Run one stage on what the stage before left in `out`."""
+def one_stage(stage: str, folder: str, family: str, home: Path) -> None:
+    """Run one stage of one family on what the stage before left in `home`."""
     model, latents = opened(Path(folder), family)
-    case, home, runtime = CASES[family], Path(out), Runtime("cpu")
+    before = {"sample": "encode", "decode": "sample"}.get(stage)
+    result: dict[str, Any] = (
+        torch.load(home / f"{family}-{before}.pt", weights_only=False) if before else {"loaded": {}}
+    )
     if stage == "encode":
-        result: dict[str, Any] = {"output": conditioning(model, family, [PROMPT]), "loaded": {}}
+        result["output"] = conditioning(model, family, [PROMPT])
+    elif stage == "sample":
+        result["output"] = stages.sample(
+            model, result["output"], latents, seed=42, steps=STEPS, cfg=CASES[family]["cfg"], runtime=Runtime("cpu")
+        )
     else:
-        before = "encode" if stage == "sample" else "sample"
-        result = torch.load(home / f"{before}.pt", weights_only=False)
-        if stage == "sample":
-            cond = result["output"]
-            result["output"] = stages.sample(
-                model, cond, latents, seed=42, steps=STEPS, cfg=case["cfg"], runtime=runtime
-            )
-        else:
-            result["output"] = decoded(model, family, result["output"])
+        result["output"] = decoded(model, family, result["output"])
     result["loaded"][stage] = loaded_parts()
-    torch.save(result, home / f"{stage}.pt")
+    torch.save(result, home / f"{family}-{stage}.pt")
+    stages.release_all()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for case in sys.argv[3:]:
+        one_stage(sys.argv[1], case.partition("=")[2], case.partition("=")[0], Path(sys.argv[2]))

@@ -14,20 +14,28 @@ from . import staged
 FAMILIES = tuple(staged.CASES)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_staged_equals_monolithic_bit_for_bit_each_stage_in_a_fresh_process(family, tiny_model, tmp_path):
-    folder = tiny_model(family)
-    expected = staged.monolithic(folder, family)
+@pytest.fixture(scope="module")
+def three_processes(tiny_model, tmp_path_factory):
+    """Every family encoded in one fresh process, sampled in a second, decoded in a third; nothing shared but files."""
+    out = tmp_path_factory.mktemp("staged")
+    folders = [f"{family}={tiny_model(family)}" for family in FAMILIES]
     for stage in ("encode", "sample", "decode"):
-        command = [sys.executable, "-m", "tests.pipelines.staged", stage, str(folder), family, str(tmp_path)]
-        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=240)
+        command = [sys.executable, "-m", "tests.pipelines.staged", stage, str(out), *folders]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stderr[-3000:]
-    result = torch.load(tmp_path / "decode.pt", weights_only=False)
-    assert torch.equal(result["output"], expected)
-    assert result["loaded"]["encode"] and result["loaded"]["sample"] and result["loaded"]["decode"]
-    assert not set(result["loaded"]["encode"]) & {"transformer", "unet", "vae"}
-    assert not set(result["loaded"]["sample"]) & {"text_encoder", "text_encoder_2", "text_encoder_3", "vae"}
-    assert set(result["loaded"]["decode"]) == {"vae"}
+    return out
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_staged_equals_monolithic_bit_for_bit_each_stage_in_another_process(family, tiny_model, three_processes):
+    result = torch.load(three_processes / f"{family}-decode.pt", weights_only=False)
+    assert torch.equal(result["output"], staged.monolithic(tiny_model(family), family))
+    loaded = {stage: set(names) for stage, names in result["loaded"].items()}
+    encoders = {"text_encoder", "text_encoder_2", "text_encoder_3"}
+    assert loaded["encode"] & encoders and not loaded["encode"] & {"transformer", "unet", "vae"}
+    assert loaded["sample"] & {"transformer", "unet"} and not loaded["sample"] & {*encoders, "vae"}
+    assert loaded["decode"] == {"vae"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,7 +120,7 @@ def test_the_noise_of_a_seed_is_the_noise_of_the_host(tiny_model):
         assert torch.equal(noise[row : row + 1], host)
 
 
-@pytest.mark.parametrize("family", ("sd15", "sd3", "flux", "stableaudio"))
+@pytest.mark.parametrize("family", ("sd15", "sd3", "stableaudio"))
 def test_every_scheduler_that_fits_runs_and_others_are_refused_with_the_list(family, tiny_model):
     from pipelines import schedulers
     from pipelines.errors import AigcError
@@ -120,13 +128,15 @@ def test_every_scheduler_that_fits_runs_and_others_are_refused_with_the_list(fam
     model, latents = staged.opened(tiny_model(family), family)
     own = staged.own_scheduler(tiny_model(family))
     fitting = schedulers.fitting(own)
-    assert len(fitting) >= {"sd15": 20, "sd3": 9, "flux": 9, "stableaudio": 3}[family]
+    assert len(fitting) >= {"sd15": 20, "sd3": 10, "stableaudio": 3}[family]
     needs_extra = {"dpmpp_sde": "torchsde"}
     for name in fitting:
         if name in needs_extra and not staged.installed(needs_extra[name]):
             continue
         out = staged.sampled(model, family, latents, scheduler=name, steps=3)
         assert torch.isfinite(out["samples"]).all(), name
+        again = staged.sampled(model, family, out, scheduler=name, steps=2, denoise=0.5)
+        assert torch.isfinite(again["samples"]).all(), name
     refused = next(n for n in schedulers.names() if n not in fitting)
     with pytest.raises(AigcError, match="choose one of"):
         staged.sampled(model, family, latents, scheduler=refused)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ...errors import AigcError
 from ..replay import map_tensors
 
 # Families whose guidance is pos + g (pos - neg) in their classic pipeline: off at 0, and told so to the guider.
@@ -104,11 +105,26 @@ class Dressed:
                         state.set(out.name, value, out.kwargs_type)
 
     def run(self, state: Any, blocks: Blocks) -> None:
-        """Run blocks on the state."""
+        """Run blocks on the state; a loop over an empty schedule is left out, as some loops fail on one.
+
+        Raises AigcError with the block's own words for inputs that it refuses.
+        """
+        from diffusers import LoopSequentialPipelineBlocks
+
         for name, block in blocks:
+            timesteps = state.get("timesteps")
+            if isinstance(block, LoopSequentialPipelineBlocks) and timesteps is not None and len(timesteps) == 0:
+                continue
             if hasattr(block, "set_progress_bar_config"):
                 block.set_progress_bar_config(disable=True)
-            block(self, state)
+            try:
+                block(self, state)
+            except AigcError:
+                raise
+            except ValueError as error:
+                raise AigcError(
+                    f"Expected inputs that {type(self).__name__} takes, but its block {name!r} says: {error}"
+                ) from error
             if name.endswith("prepare_latents") and isinstance(state.get("latents"), torch.Tensor):
                 self.prepare_latents(state)
 

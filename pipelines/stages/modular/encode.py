@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,10 @@ from .. import arguments
 from ..encode import _encodable, _image_arguments, _paired, _strength
 from ..replay import map_tensors
 from .dressed import before_denoise, blocks_by_stage, quiet
-from .stage import skeleton, stage
+from .folder import present
+from .stage import real_parts, skeleton, stage
+
+REQUIRED = {"text_encoder"}
 
 
 def encode_prompt(
@@ -41,6 +44,8 @@ def encode_prompt(
     state = plain.begin(flow, inputs)
     kept: dict[str, Any] = {}
     for top in before_denoise(flow):
+        if _left_out(model, plain, top, inputs):
+            continue
         runtime.check_interrupt()
         with quiet(), stage(model, top, runtime, inputs=inputs) as pipe:
             pipe.guide(_strength(pipe, guided))
@@ -49,3 +54,12 @@ def encode_prompt(
     result = map_tensors(kept, lambda t: t.detach().cpu())
     call = Recorded("encode_prompt", inputs.get("prompt"), result)
     return Conditioning(model.pipeline_class, (call,), texts, negatives, guided, extra)
+
+
+def _left_out(model: Model, plain: Any, top: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether a block is optional and not installed: it has parts with weights, none of which are in the folder.
+
+    FLUX.3's prompt upsampler is one: a second language model, which rewrites the prompt if it is there.
+    """
+    specs = [plain._component_specs[name] for name in real_parts(plain, top, inputs)]
+    return top not in REQUIRED and bool(specs) and not any(present(model, spec) for spec in specs)

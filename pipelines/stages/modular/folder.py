@@ -53,7 +53,28 @@ def open_folder(path: Path, dtype: str = "auto", offload: str = "auto") -> Model
         )
     for entry in index.values():
         _check_entry(entry)
-    return Model(path=folder, config=folder, pipeline_class=found, dtype=dtype, offload=offload)
+    model = Model(path=folder, config=folder, pipeline_class=found, dtype=dtype, offload=offload)
+    _check_stages(bare(model))
+    return model
+
+
+def _check_stages(pipe: Any) -> None:
+    """Raise AigcError for blocks that cannot be split where a LATENT is passed on."""
+    tops = pipe.blocks.sub_blocks
+    why = ""
+    if "denoise" not in tops or "decode" not in tops:
+        why = f"its blocks are {', '.join(tops)}, without denoise and decode"
+    elif not any("Autoencoder" in str(spec.type_hint) for spec in tops["decode"].expected_components):
+        why = "its decode block has no autoencoder, so there are no latents to pass on"
+    elif "scheduler" not in pipe._component_specs:
+        why = "it keeps its schedule to itself, so its steps can be neither counted nor stopped"
+    elif any(out.name.startswith("audio") for out in tops["decode"].outputs):
+        why = "it makes pictures and sound at once, and one LATENT cannot hold both"
+    if why:
+        raise AigcError(
+            f"Expected a modular pipeline that can be split into stages, got {type(pipe).__name__}: {why}. "
+            "Use another model of this kind."
+        )
 
 
 def _modular_name(name: str, index: dict[str, Any]) -> str | None:
@@ -84,11 +105,23 @@ def bare(model: Model) -> Any:
     import diffusers
 
     cls = getattr(diffusers, model.pipeline_class)
-    return cls(pretrained_model_name_or_path=str(model.path))
+    named = getattr(diffusers, str(read_json(index_file(model.path)).get("_blocks_class_name")), None)
+    blocks = named if getattr(named, "block_classes", None) else getattr(diffusers, cls.default_blocks_name or "", None)
+    if blocks is None:
+        raise AigcError(
+            f"Expected the blocks of {model.pipeline_class}, got none in {index_file(model.path)} and none by default: "
+            "blocks that come as a model's own code are not run."
+        )
+    return cls(blocks=blocks(), pretrained_model_name_or_path=str(model.path))
 
 
 def is_module(spec: Any) -> bool:
     return isinstance(spec.type_hint, type) and issubclass(spec.type_hint, nn.Module)
+
+
+def present(model: Model, spec: Any) -> bool:
+    """Whether a part's files are here."""
+    return (model.path / (spec.subfolder or spec.name)).is_dir()
 
 
 def part_folder(model: Model, spec: Any) -> Path | None:

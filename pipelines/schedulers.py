@@ -190,6 +190,8 @@ def _watching_set_timesteps(base: type) -> Callable[..., None]:
                 self.register_to_config(flow_shift=math.exp(mu))
             if not self.config.get("use_dynamic_shifting"):
                 kwargs.pop("mu")
+        if sigmas is not None and base.__name__ == "LTXEulerAncestralRFScheduler":
+            kwargs["sigmas"] = [float(sigma) for sigma in sigmas]  # it takes a list where the others take any array
         call = {k: v for k, v in kwargs.items() if v is not None and (k in accepted or "kwargs" in accepted)}
         if num_inference_steps is not None:
             call["num_inference_steps"] = num_inference_steps

@@ -28,9 +28,17 @@ MARKS = re.compile(r"lora_|\.lora\.|lora\.(down|up)|lokr_|\.alpha$")
 DOWN = (".lora_A.weight", ".lora.down.weight", ".lora_linear_layer.down.weight")
 UP = (".lora_B.weight", ".lora.up.weight", ".lora_linear_layer.up.weight")
 EXTRA = (".lora_B.bias", ".lora_magnitude_vector", ".lora_magnitude_vector.weight", ".dora_scale", ".alpha")
-OLD_NAMES = {  # attention layers as diffusers' first LoRA files name them
-    "to_q_lora": "to_q", "to_k_lora": "to_k", "to_v_lora": "to_v", "to_out_lora": "to_out.0",
-}  # fmt: skip
+# Attention layers as diffusers' first LoRA files name them, in a denoiser and in a CLIP encoder.
+OLD_NAMES = {
+    ".processor.to_q_lora.": ".to_q.lora.",
+    ".processor.to_k_lora.": ".to_k.lora.",
+    ".processor.to_v_lora.": ".to_v.lora.",
+    ".processor.to_out_lora.": ".to_out.0.lora.",
+    ".self_attn.to_q_lora.": ".self_attn.q_proj.lora.",
+    ".self_attn.to_k_lora.": ".self_attn.k_proj.lora.",
+    ".self_attn.to_v_lora.": ".self_attn.v_proj.lora.",
+    ".self_attn.to_out_lora.": ".self_attn.out_proj.lora.",
+}
 Converted = tuple[dict[str, torch.Tensor], dict[str, float], dict[str, Any] | None]
 
 
@@ -126,7 +134,7 @@ def _fit(pipe: Any, path: Path) -> Converted:
     if not hasattr(type(pipe), "lora_state_dict"):
         raise AigcError(f"{type(pipe).__name__} takes no LoRA. Remove {path.name} from this model.")
     try:
-        state, alphas, metadata = _convert(pipe, tensors)
+        state, alphas, metadata = _convert(pipe, path)
     except Exception as error:
         raise AigcError(
             f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched 0 of {len(tensors)} keys "
@@ -140,7 +148,7 @@ def _fit(pipe: Any, path: Path) -> Converted:
         if name in loadable and name not in parts:
             continue  # a part that this stage does not hold
         checked += 1
-        problem = _mismatch(parts.get(name), rest, value)
+        problem = _mismatch(parts.get(name), rest, value) or _unpaired(key, value, state)
         matched += not problem
         wrong = wrong or (problem and f"{key}: {problem}")
     if matched < checked or not state:
@@ -151,15 +159,15 @@ def _fit(pipe: Any, path: Path) -> Converted:
     return state, alphas, metadata
 
 
-def _convert(pipe: Any, tensors: dict[str, torch.Tensor]) -> Converted:
+def _convert(pipe: Any, path: Path) -> Converted:
     """The tensors, kohya's alphas and peft's metadata by diffusers' names, "unet.…lora_A.weight" and so on."""
-    options: dict[str, Any] = {"return_lora_metadata": True}
+    options: dict[str, Any] = {"return_lora_metadata": True, "use_safetensors": True, "local_files_only": True}
     accepts = inspect.signature(type(pipe).lora_state_dict).parameters
     if "return_alphas" in accepts:
         options["return_alphas"] = True
     if hasattr(pipe, "text_encoder_2") and isinstance(getattr(pipe, "unet", None), nn.Module):
         options["unet_config"] = pipe.unet.config  # SDXL: kohya numbers the blocks as the original layout does
-    state, *rest = type(pipe).lora_state_dict(dict(tensors), **options)
+    state, *rest = type(pipe).lora_state_dict(str(path.parent), weight_name=path.name, **options)
     alphas = rest[0] if len(rest) == 2 else None
     return state, alphas or {}, rest[-1]
 
@@ -168,6 +176,8 @@ def _mismatch(part: nn.Module | None, key: str, value: torch.Tensor) -> str:
     """Why a converted tensor does not fit its part; "" when it does."""
     if part is None:
         return "no such part"
+    for old, new in OLD_NAMES.items():
+        key = key.replace(old, new)
     for end in (*DOWN, *UP, *EXTRA):
         if key.endswith(end):
             module = _module(part, key.removesuffix(end))
@@ -182,9 +192,22 @@ def _mismatch(part: nn.Module | None, key: str, value: torch.Tensor) -> str:
     return "no kind of LoRA tensor that is read"
 
 
+def _unpaired(key: str, down: torch.Tensor, state: dict[str, torch.Tensor]) -> str:
+    """Why one half of a product does not go with its other half; "" when it does."""
+    for this, other in (("lora_A.", "lora_B."), ("down.", "up."), ("lora_B.", "lora_A."), ("up.", "down.")):
+        head, found, tail = key.rpartition(this)
+        if not found or tail != "weight":
+            continue
+        partner = state.get(f"{head}{other}{tail}")
+        if partner is None:
+            return "its other half is missing"
+        if this in ("lora_A.", "down.") and down.shape[0] != partner.shape[1]:
+            return f"has rank {down.shape[0]}, its other half {partner.shape[1]}"
+        return ""
+    return ""
+
+
 def _module(part: nn.Module, name: str) -> nn.Module | None:
-    for old, new in OLD_NAMES.items():
-        name = name.replace(f".processor.{old}", f".{new}")
     for candidate in (name, name.removeprefix("text_model.")):
         try:
             module = part.get_submodule(candidate)

@@ -66,7 +66,7 @@ class Dressed:
         raise RuntimeError(f"{type(self).__name__} is sampled from a record of its encoders, and there is none.")
 
     def prepare_latents(self, state: Any) -> torch.Tensor:
-        """The noise that the denoise block has just drawn [B, ...]; changed in place where sampling starts elsewhere."""
+        """The noise that the denoise block has just drawn [B, ...]; partial denoising changes it in place."""
         return state.get("latents")
 
     def guide(self, cfg: float | None) -> None:

@@ -13,6 +13,7 @@ from ...loading import stubs
 from ...loading.folder import part_class, read_json
 from ...loading.weights import part_weights, read_header
 from ...payloads import Model
+from .dressed import quiet
 
 INDEX = "modular_model_index.json"
 CLASSIC_INDEX = "model_index.json"
@@ -54,7 +55,8 @@ def open_folder(path: Path, dtype: str = "auto", offload: str = "auto") -> Model
     for entry in index.values():
         _check_entry(entry)
     model = Model(path=folder, config=folder, pipeline_class=found, dtype=dtype, offload=offload)
-    _check_stages(bare(model))
+    with quiet():
+        _check_stages(bare(model))
     return model
 
 
@@ -134,8 +136,8 @@ def part_folder(model: Model, spec: Any) -> Path | None:
     folder = model.path / (spec.subfolder or spec.name)
     if not folder.is_dir():
         raise AigcError(
-            f"Expected the part {spec.name!r} ({spec.type_hint.__name__}) in {folder}, but there is no such folder; the "
-            f"index names {spec.pretrained_model_name_or_path}. Download that part into this folder."
+            f"Expected the part {spec.name!r} ({spec.type_hint.__name__}) in {folder}, but there is no such folder; "
+            f"the index names {spec.pretrained_model_name_or_path}. Download that part into this folder."
         )
     for path in folder.glob("*config.json"):
         read_json(path)

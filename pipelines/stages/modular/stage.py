@@ -15,7 +15,7 @@ from ...runtime import Runtime
 from .. import pipe as held
 from ..table import DECODERS
 from . import folder
-from .dressed import blocks_by_stage, dress
+from .dressed import blocks_by_stage, dress, quiet
 
 # The names that the other stages use, as top-level blocks.
 TOP = {"denoiser": "denoise", "vae": "decode"}
@@ -37,8 +37,9 @@ def real_parts(pipe: Any, name: str, inputs: Mapping[str, Any]) -> set[str]:
 
 def build(model: Model, real: set[str], runtime: Runtime) -> held.Stage:
     """The dressed pipeline with `real` parts loaded. Text encoders of other stages are absent, other parts stubs."""
-    bare = folder.bare(model)
-    pipe = dress(type(bare), bare.blocks)(blocks=bare.blocks, pretrained_model_name_or_path=str(model.path))
+    with quiet():
+        bare = folder.bare(model)
+        pipe = dress(type(bare), bare.blocks)(blocks=bare.blocks, pretrained_model_name_or_path=str(model.path))
     pipe.stage_device = runtime.device
     for name, spec in pipe._component_specs.items():
         if spec.default_creation_method == "from_config":
@@ -108,8 +109,12 @@ def skeleton(model: Model, runtime: Runtime) -> Any:
 
 def decoder_name(model: Model) -> str:
     """The part that turns latents into pictures. Raises AigcError for a model without an autoencoder."""
-    specs = folder.bare(model)._component_specs
-    names = [n for n, s in specs.items() if folder.is_module(s) and _role(s) == "vae" and n not in ("vocoder", "audio_vae")]
+    with quiet():
+        specs = folder.bare(model)._component_specs
+    codecs = [name for name, spec in specs.items() if folder.is_module(spec) and _role(spec) == "vae"]
+    names = [name for name in codecs if name not in ("vocoder", "audio_vae")]
     if not names:
-        raise AigcError(f"Expected a model with an autoencoder, got {model.pipeline_class}, which has no latents to pass on.")
+        raise AigcError(
+            f"Expected a model with an autoencoder, got {model.pipeline_class}, which has no latents to pass on."
+        )
     return "vae" if "vae" in names else names[0]

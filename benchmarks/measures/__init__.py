@@ -1,0 +1,1 @@
+"""One measure a file: a docstring whose first line says what is measured, and `measure()` that yields figures."""

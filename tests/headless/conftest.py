@@ -33,7 +33,7 @@ def object_info(oracle) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def bare_host(host_dir: Path, tmp_path_factory: pytest.TempPathFactory):
     base = tmp_path_factory.mktemp("bare_host")
-    # Shared for websocket_image_save, which ComfyUI keeps in its own custom_nodes: the one way to previews without a model.
+    # Shared for ComfyUI's own custom_nodes/websocket_image_save: the one way to previews without a model.
     with Host(host_dir, base_dir=base, arguments=["--cpu"], share_with=host_dir) as running:
         yield running
 

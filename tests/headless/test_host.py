@@ -97,6 +97,8 @@ def test_packs_are_linked_under_their_registry_name(tmp_path):
     other = Host(tmp_path, tmp_path / "base2", packs=[pack], share_with=tmp_path / "theirs")
     other._fill_base()
     assert not list((other.base_dir / "custom_nodes").iterdir()), "loaded twice otherwise"
+    host.stop()
+    other.stop()
 
 
 @pytest.mark.host

@@ -86,7 +86,8 @@ def _modular_name(name: str, index: dict[str, Any]) -> str | None:
     from diffusers.pipelines.auto_pipeline import _get_model
 
     if not name.endswith(SUFFIX):
-        choose = MODULAR_PIPELINE_MAPPING.get(_get_model(name))
+        known: Any = MODULAR_PIPELINE_MAPPING
+        choose = known.get(_get_model(name))
         name = choose(index) if choose else ""
     found = getattr(diffusers, name, None)
     return name if isinstance(found, type) and issubclass(found, diffusers.ModularPipeline) else None

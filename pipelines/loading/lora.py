@@ -24,22 +24,24 @@ from .weights import read_header
 
 REMEDY = "Use a LoRA made for this model's family."
 MARKS = re.compile(r"lora_|\.lora\.|lora\.(down|up)|lokr_|\.alpha$")
-# The end of a converted key after its module's name, and whether the tensor is [rank, in] or [out, rank].
-DOWN = (".lora_A.weight", ".lora.down.weight", ".lora_linear_layer.down.weight")
-UP = (".lora_B.weight", ".lora.up.weight", ".lora_linear_layer.up.weight")
-EXTRA = (".lora_B.bias", ".lora_magnitude_vector", ".lora_magnitude_vector.weight", ".dora_scale", ".alpha")
-# Attention layers as diffusers' first LoRA files name them, in a denoiser and in a CLIP encoder.
+# Ends of keys in peft's layout beside the two halves of the product, lora_A [rank, in] and lora_B [out, rank].
+DOWN, UP = ".lora_A.weight", ".lora_B.weight"
+EXTRA = (".lora_B.bias", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+# Layers as diffusers' earlier LoRA files name them, in a denoiser and in a CLIP encoder.
 OLD_NAMES = {
-    ".processor.to_q_lora.": ".to_q.lora.",
-    ".processor.to_k_lora.": ".to_k.lora.",
-    ".processor.to_v_lora.": ".to_v.lora.",
     ".processor.to_out_lora.": ".to_out.0.lora.",
+    ".processor.to_": ".to_",
     ".self_attn.to_q_lora.": ".self_attn.q_proj.lora.",
     ".self_attn.to_k_lora.": ".self_attn.k_proj.lora.",
     ".self_attn.to_v_lora.": ".self_attn.v_proj.lora.",
     ".self_attn.to_out_lora.": ".self_attn.out_proj.lora.",
+    "_lora.down.": ".lora.down.",
+    "_lora.up.": ".lora.up.",
+    ".lora_linear_layer.": ".lora.",
+    ".lora.down.weight": DOWN,
+    ".lora.up.weight": UP,
 }
-Converted = tuple[dict[str, torch.Tensor], dict[str, float], dict[str, Any] | None]
+Converted = tuple[dict[str, torch.Tensor], dict[str, Any] | None]
 
 
 def open_lora(name: str, *, roots: Roots, strength: float = 1.0) -> Lora:
@@ -134,7 +136,7 @@ def _fit(pipe: Any, path: Path) -> Converted:
     if not hasattr(type(pipe), "lora_state_dict"):
         raise AigcError(f"{type(pipe).__name__} takes no LoRA. Remove {path.name} from this model.")
     try:
-        state, alphas, metadata = _convert(pipe, path)
+        state, metadata = _convert(pipe, path)
     except Exception as error:
         raise AigcError(
             f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched 0 of {len(tensors)} keys "
@@ -156,11 +158,14 @@ def _fit(pipe: Any, path: Path) -> Converted:
             f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched {matched} of "
             f"{checked or len(tensors)} keys ({wrong or 'none is known'}). {REMEDY}"
         )
-    return state, alphas, metadata
+    return state, metadata
 
 
 def _convert(pipe: Any, path: Path) -> Converted:
-    """The tensors, kohya's alphas and peft's metadata by diffusers' names, "unet.…lora_A.weight" and so on."""
+    """The tensors in peft's layout, "unet.<layer>.lora_A.weight" and so on, and peft's metadata if the file has it.
+
+    Kohya's alphas are multiplied into the tensors: diffusers loses track of them when layers differ.
+    """
     options: dict[str, Any] = {"return_lora_metadata": True, "use_safetensors": True, "local_files_only": True}
     accepts = inspect.signature(type(pipe).lora_state_dict).parameters
     if "return_alphas" in accepts:
@@ -168,42 +173,50 @@ def _convert(pipe: Any, path: Path) -> Converted:
     if hasattr(pipe, "text_encoder_2") and isinstance(getattr(pipe, "unet", None), nn.Module):
         options["unet_config"] = pipe.unet.config  # SDXL: kohya numbers the blocks as the original layout does
     state, *rest = type(pipe).lora_state_dict(str(path.parent), weight_name=path.name, **options)
-    alphas = rest[0] if len(rest) == 2 else None
-    return state, alphas or {}, rest[-1]
+    alphas = (rest[0] if len(rest) == 2 else None) or {}
+    state = {_peft_name(key): value for key, value in state.items()}
+    for key, alpha in alphas.items():
+        half = _peft_name(key.removesuffix(".alpha")).removesuffix(DOWN)
+        down, up = state.get(half + DOWN), state.get(half + UP)
+        if down is None or up is None:
+            raise ValueError(f"an alpha without its layer, {key}")
+        state[half + UP] = up * (float(alpha) / down.shape[0])
+    return state, rest[-1]
+
+
+def _peft_name(key: str) -> str:
+    for old, new in OLD_NAMES.items():
+        key = key.replace(old, new)
+    return key
 
 
 def _mismatch(part: nn.Module | None, key: str, value: torch.Tensor) -> str:
     """Why a converted tensor does not fit its part; "" when it does."""
     if part is None:
         return "no such part"
-    for old, new in OLD_NAMES.items():
-        key = key.replace(old, new)
-    for end in (*DOWN, *UP, *EXTRA):
+    for end in (DOWN, UP, *EXTRA):
         if key.endswith(end):
             module = _module(part, key.removesuffix(end))
             weight = getattr(module, "weight", None)
             if not isinstance(weight, torch.Tensor):
                 return "no such layer"
-            if end in DOWN and tuple(value.shape[1:]) != tuple(weight.shape[1:]):
+            if end == DOWN and tuple(value.shape[1:]) != tuple(weight.shape[1:]):
                 return f"takes {list(value.shape[1:])}, the layer {list(weight.shape[1:])}"
-            if end in UP and value.shape[0] != weight.shape[0]:
+            if end == UP and value.shape[0] != weight.shape[0]:
                 return f"gives {value.shape[0]} channels, the layer {weight.shape[0]}"
             return ""
     return "no kind of LoRA tensor that is read"
 
 
-def _unpaired(key: str, down: torch.Tensor, state: dict[str, torch.Tensor]) -> str:
+def _unpaired(key: str, value: torch.Tensor, state: dict[str, torch.Tensor]) -> str:
     """Why one half of a product does not go with its other half; "" when it does."""
-    for this, other in (("lora_A.", "lora_B."), ("down.", "up."), ("lora_B.", "lora_A."), ("up.", "down.")):
-        head, found, tail = key.rpartition(this)
-        if not found or tail != "weight":
-            continue
-        partner = state.get(f"{head}{other}{tail}")
-        if partner is None:
-            return "its other half is missing"
-        if this in ("lora_A.", "down.") and down.shape[0] != partner.shape[1]:
-            return f"has rank {down.shape[0]}, its other half {partner.shape[1]}"
-        return ""
+    for end, other in ((DOWN, UP), (UP, DOWN)):
+        if key.endswith(end):
+            partner = state.get(key.removesuffix(end) + other)
+            if partner is None:
+                return "its other half is missing"
+            if end == DOWN and value.shape[0] != partner.shape[1]:
+                return f"has rank {value.shape[0]}, its other half {partner.shape[1]}"
     return ""
 
 
@@ -222,13 +235,13 @@ def _lay(pipe: Any, content: Converted, adapter: str) -> list[str]:
     from diffusers import ModelMixin
     from diffusers.loaders.lora_base import _load_lora_into_text_encoder
 
-    state, alphas, metadata = content
+    state, metadata = content
     laid = []
     for name, part in _parts(pipe).items():
         mine = {key: value for key, value in state.items() if key.startswith(f"{name}.")}
         if not mine or is_stub(part):
             continue
-        options = {"network_alphas": alphas or None, "metadata": metadata, "adapter_name": adapter}
+        options = {"network_alphas": None, "metadata": metadata, "adapter_name": adapter}
         if isinstance(part, ModelMixin):
             part.load_lora_adapter(mine, prefix=name, **options)
         else:

@@ -155,6 +155,21 @@ def test_kohyas_layout_computes_the_same_with_its_alpha(sd15, tmp_path: Path):
     assert torch.allclose(text_output(pipe), text_output(expected), atol=1e-4, rtol=1e-4)
 
 
+def test_kohyas_alphas_may_differ_from_layer_to_layer(sd15, tmp_path: Path):
+    model, tensors, _ = sd15
+    layers = sorted({key.removesuffix(".lora_A.weight") for key in tensors if key.endswith(".lora_A.weight")})
+    file, expected = {}, whole(model)
+    for number, layer in enumerate(layers):
+        own = {key: value for key, value in tensors.items() if key.startswith(f"{layer}.lora_")}
+        alpha = (0.5, 1.0, 2.0)[number % 3]
+        file |= kohya(own, alpha)
+        merged(expected, own, alpha / RANK)
+    pipe = whole(model)
+    apply_loras(pipe, with_file(model, written(file, tmp_path / "kohya.safetensors")))
+    assert torch.allclose(unet_output(pipe), unet_output(expected), atol=1e-4, rtol=1e-4)
+    assert torch.allclose(text_output(pipe), text_output(expected), atol=1e-4, rtol=1e-4)
+
+
 def test_pefts_alpha_in_the_files_metadata_counts(sd15, tmp_path: Path):
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict

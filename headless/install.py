@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -140,7 +139,8 @@ def _run_pip(command: list[str], progress: Progress) -> None:
         for line in process.stdout or ():
             tail = [*tail[-14:], line.strip()]
             if re.match(r"\s*(Downloading .*\d [MG]B|Installing collected)", line):
-                progress("  " + textwrap.shorten(line, 106, placeholder=" ..."))
+                line = line.strip()
+                progress("  " + (line if len(line) < 106 else line[:102] + " ..."))
     if process.returncode == 0:
         return
     said = "\n".join(tail)

@@ -55,7 +55,7 @@ class Sample(Node):
                 inp(
                     io.Float.Input,
                     "cfg",
-                    default=4.0,
+                    default=3.0,
                     min=0.0,
                     max=100.0,
                     step=0.1,

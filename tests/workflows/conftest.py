@@ -1,0 +1,55 @@
+"""The shipped workflows need the same tiny models as the nodes' own tests, and files for the host's loaders."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..nodes.conftest import models_folder, tiny, tiny_lora, url  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def full_size_vae(models_folder: Path, tiny: Path) -> str:  # noqa: F811
+    """Random weights in Stable Diffusion's own autoencoder: the host knows this one, at this size only.
+
+    They go to models/vae for the host, and into a tiny model for us.
+    """
+    import torch
+    from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+    from ..pipelines.tiny import pipeline
+
+    torch.manual_seed(0)
+    blocks = 4
+    vae = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks,
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=64,
+    ).eval()
+    small = pipeline("sd15")
+    parts = {name: small.components[name] for name in ("unet", "text_encoder", "tokenizer", "scheduler")}
+    whole = StableDiffusionPipeline(
+        **parts, vae=vae, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+    whole.save_pretrained(tiny / "full-vae")
+    (models_folder / "vae").mkdir(parents=True, exist_ok=True)
+    shutil.copy(next((tiny / "full-vae" / "vae").glob("*.safetensors")), models_folder / "vae" / "full.safetensors")
+    return "full.safetensors"
+
+
+@pytest.fixture(scope="session")
+def host_checkpoint(models_folder: Path, host_dir: Path) -> str:  # noqa: F811
+    """A Stable Diffusion 1.5 checkpoint that the host takes for one: right names and shapes, all weights 0."""
+    folder = models_folder / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("sparse.py")
+    command = [sys.executable, str(script), str(host_dir), str(folder / "zeros.safetensors")]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    return "zeros.safetensors"

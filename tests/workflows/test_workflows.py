@@ -1,0 +1,123 @@
+"""Every shipped workflow, converted as the command line does it and run on the real host."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headless.convert import convert
+from headless.overrides import apply_overrides
+
+from ..nodes.canvas import fetch, images, run
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "workflows").glob("*.json"))
+TINY = {"Prompt.prompt": "a cat", "Sample.steps": "2"}
+
+
+def stem(path: Path) -> str:
+    return path.stem
+
+
+@pytest.fixture
+def do(url, tiny):
+    """Convert a workflow, fill in what a user would choose, run it; the result and the prompt's ids by title."""
+
+    def call(name: str, settings: dict[str, str]) -> tuple:
+        info = fetch(url, "/object_info")
+        prompt = convert(json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8")), info)
+        apply_overrides(prompt, [f"{key}={value}" for key, value in settings.items()], info)
+        result = run(url, prompt)
+        assert result.refused is None, result.refused
+        assert result.error == ""
+        return result, {node["_meta"]["title"]: id for id, node in prompt.items()}
+
+    return call
+
+
+def test_text_to_image_runs_as_it_is(do, url):
+    result, ids = do("text_to_image", {})
+    (picture,) = images(url, result, ids["Save"])
+    assert picture.std() > 5
+    assert "parameters" in result.outputs[ids["Info"]]["text"][0]
+
+
+def test_image_to_image_runs_as_it_is_and_changes_the_picture(do, url):
+    result, ids = do("image_to_image", {})
+    first, second = images(url, result, ids["First Picture"])[0], images(url, result, ids["Save"])[0]
+    assert first.shape == second.shape and not np.array_equal(first, second)
+
+
+def test_prompt_sweep_makes_one_picture_a_line(do, url):
+    result, ids = do("prompt_sweep", {})
+    assert len(images(url, result, ids["Save"])) == 8
+
+
+def test_lora_makes_two_pictures_that_differ_until_the_strength_is_0(do, url, tiny_lora):
+    small = {**TINY, "Model.model": "tiny/sd15", "LoRA.lora": tiny_lora, "Sample with LoRA.steps": "2"}
+    for strength, equal in (("1", False), ("0", True)):
+        result, ids = do("lora", {**small, "LoRA.strength": strength})
+        pair = [images(url, result, ids[title])[0] for title in ("Save without LoRA", "Save with LoRA")]
+        assert np.array_equal(*pair) is equal
+
+
+def test_the_hosts_vae_decodes_our_latents_as_our_decoder_does(do, url, full_size_vae):
+    small = {**TINY, "Model.model": "tiny/full-vae", "Size.width": "64", "Size.height": "64"}
+    result, ids = do("sample_to_host_vae", {**small, "Host VAE.vae_name": full_size_vae})
+    host = images(url, result, ids["Save"])[0]
+    assert host.shape == (64, 64, 3) and host.std() > 0
+
+
+def test_our_decoder_takes_the_latents_of_the_hosts_sampler(do, url, host_checkpoint):
+    settings = {"Model.model": "tiny/sd15", "Host Checkpoint.ckpt_name": host_checkpoint, "Host Sample.steps": "1"}
+    result, ids = do("host_ksampler_to_decode", {**settings, "Size.width": "64", "Size.height": "64"})
+    # 64 px are 8 cells for the host's autoencoder; the tiny one makes 2 px of a cell.
+    assert images(url, result, ids["Save"])[0].shape == (16, 16, 3)
+
+
+def test_text_to_video_saves_a_video(do):
+    size = {"Size.width": "64", "Size.height": "64", "Size.frames": "5"}
+    result, ids = do("text_to_video", {**TINY, **size, "Model.model": "tiny/wan"})
+    assert result.outputs[ids["Save"]]["images"][0]["filename"].endswith(".mp4")
+
+
+def test_text_to_audio_saves_a_sound(do):
+    result, ids = do("text_to_audio", {**TINY, "Model.model": "tiny/stableaudio", "Length.seconds": "0"})
+    assert result.outputs[ids["Save"]]["audio"][0]["filename"].endswith(".flac")
+
+
+@pytest.mark.parametrize("path", FILES, ids=stem)
+def test_titles_are_unique_so_that_set_can_name_each_node(path):
+    titles = [node["title"] for node in json.loads(path.read_text("utf-8"))["nodes"]]
+    assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("path", FILES, ids=stem)
+def test_our_nodes_say_which_pack_they_need(path):
+    for node in json.loads(path.read_text("utf-8"))["nodes"]:
+        if node["type"].startswith("AIGC_"):
+            assert (node["properties"]["cnr_id"], node["properties"]["ver"]) == ("aigc-nodes", "0.1.0")
+
+
+@pytest.mark.parametrize("path", FILES, ids=stem)
+def test_no_node_lies_on_another_and_every_node_is_in_a_group(path):
+    graph = json.loads(path.read_text("utf-8"))
+    boxes = {}
+    for node in graph["nodes"]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        boxes[node["title"]] = (x, y - 30, x + width, y + height)
+    for (one, a), (other, b) in combinations(boxes.items(), 2):
+        apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+        assert apart, f"{one} and {other}"
+    for title, box in boxes.items():
+        assert any(
+            g["bounding"][0] <= box[0]
+            and g["bounding"][1] <= box[1]
+            and box[2] <= g["bounding"][0] + g["bounding"][2]
+            and box[3] <= g["bounding"][1] + g["bounding"][3]
+            for g in graph["groups"]
+        ), title

@@ -21,9 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 if sys.version_info < (3, 10):  # noqa: UP036  an older Python gets a sentence, not a traceback
-    sys.exit(
-        f"error: Python 3.10+ is needed, this is {platform.python_version()}: make setup PYTHON=python3.12"
-    )
+    sys.exit(f"error: Python 3.10+ is needed, this is {platform.python_version()}: make setup PYTHON=python3.12")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -35,9 +33,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tests", action="store_true", help="also what the browser tests need")
     options = parser.parse_args()
     started = time.monotonic()
@@ -94,13 +90,10 @@ def make_environment() -> Path:
             _apt_or_tell([missing], "Python's venv module is missing")
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     index = os.environ.get("AIGC_TORCH_INDEX")
-    if not _runs(
-        PYTHON, "-c", "import importlib.metadata as m; m.version('torch'), m.version('torchvision')"
-    ):
+    if not _runs(PYTHON, "-c", "import importlib.metadata as m; m.version('torch'), m.version('torchvision')"):
         need_space(VENV, (4000 if index else 12000) * MB, "torch, with its download,")
         say(
-            "Installing torch"
-            + (f" from {index}" if index else " (several GB; AIGC_TORCH_INDEX can name a CPU build)")
+            "Installing torch" + (f" from {index}" if index else " (several GB; AIGC_TORCH_INDEX can name a CPU build)")
         )
         pip_install([*(["--index-url", index] if index else []), "torch", "torchvision"], python=str(PYTHON))
     need_space(VENV, 2000 * MB, "The pack's requirements")
@@ -144,9 +137,7 @@ def _apt_or_tell(packages: list[str], why: str) -> None:
     for line in ("apt-get update", command):
         done = subprocess.run(line.split(), env=quiet, capture_output=True, text=True)
     if done.returncode:
-        raise SetupError(
-            f"'{command}' failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-        )
+        raise SetupError(f"'{command}' failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
 
 
 def _runs(*command: str | Path) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..errors import AigcError
 from ..payloads import Model
-from .folder import component_classes
+from .folder import INDEX, component_classes
 from .parts import part_bytes, part_tensors
 
 
@@ -14,6 +14,8 @@ def describe(model: Model) -> str:
     """Family, parts with parameters, number format and size, source, revision, licence and LoRAs; one fact a line."""
     kind = "single file" if model.single_file else "diffusers folder"
     lines = [f"{model.pipeline_class} ({kind})"]
+    if not (model.config / INDEX).is_file():
+        return "\n".join([*lines, *_facts(model)])
     parameters, size = 0, 0
     for name, (_, class_name) in component_classes(model).items():
         try:
@@ -32,12 +34,16 @@ def describe(model: Model) -> str:
         )
         parameters, size = parameters + count, size + stored
     lines.append(f"total: {_count(parameters)} parameters, {_size(size)}")
-    lines.append(f"computes in: {model.dtype}; offload: {model.offload}")
+    return "\n".join([*lines, *_facts(model)])
+
+
+def _facts(model: Model) -> list[str]:
+    """How the model is run and where it came from, one fact a line."""
+    lines = [f"computes in: {model.dtype}; offload: {model.offload}"]
     source, licence = model.source or str(model.path), model.licence or "unknown"
     facts = {"source": source, "revision": model.revision, "licence": licence}
     lines += [f"{word}: {value}" for word, value in facts.items() if value]
-    lines += [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
-    return "\n".join(lines)
+    return lines + [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
 
 
 def _count(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import AigcError
@@ -18,9 +19,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 OFFLOADS = ("auto", "keep", "stage")
 
 
-def open_model(
-    name: str, *, roots: Roots, revision: str = "", dtype: str = "auto", offload: str = "auto"
-) -> Model:
+def open_model(name: str, *, roots: Roots, revision: str = "", dtype: str = "auto", offload: str = "auto") -> Model:
     """Open a model by its name in the list, an absolute path, or a hub id `owner/name`.
 
     revision: for a hub id, the commit, tag or branch. Every file that will be used is checked; no weights are read.
@@ -36,6 +35,11 @@ def open_model(
         path = hub_folder(name, revision.strip())
         if not revision.strip() and path.parent.name == "snapshots":
             revision = path.name
+    from ..stages import modular  # here, since the stages load through this package
+
+    if modular.is_modular(path):
+        opened = modular.open_folder(path, dtype, offload)
+        return replace(opened, source=name, revision=revision.strip(), licence=_licence(path))
     if not (path / INDEX).is_file():
         raise AigcError(
             f"Expected a diffusers folder with {INDEX}, got {path} without one. Choose the folder one level up or "

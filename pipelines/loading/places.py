@@ -13,6 +13,7 @@ from ..errors import AigcError
 from .folder import INDEX
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+MODULAR_INDEX = "modular_model_index.json"
 FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 
 
@@ -67,8 +68,12 @@ def _folders(root: Path) -> Iterator[Path]:
     level = [root]
     for _ in range(FOLDER_DEPTH):
         level = [child for folder in level for child in _subfolders(folder) if _inside(child, root)]
-        yield from (folder for folder in level if (folder / INDEX).is_file())
-        level = [folder for folder in level if not (folder / INDEX).is_file()]
+        yield from (folder for folder in level if _is_model(folder))
+        level = [folder for folder in level if not _is_model(folder)]
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / INDEX).is_file() or (folder / MODULAR_INDEX).is_file()
 
 
 def _subfolders(folder: Path) -> list[Path]:

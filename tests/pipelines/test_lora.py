@@ -32,6 +32,12 @@ from pipelines.payloads import Model
 
 RANK = 2
 LAYER = {"sd15": "unet", "sdxl": "unet", "flux": "transformer", "wan": "transformer"}
+SD15_NAMES = {"unet_": "lora_unet_", "text_encoder_": "lora_te_text_model_"}
+SDXL_NAMES = {
+    "unet_": "lora_unet_", "text_encoder_2_": "lora_te2_text_model_", "text_encoder_": "lora_te1_text_model_",
+    "down_blocks_1_attentions_0": "input_blocks_3_1", "mid_block_attentions_0": "middle_block_1",
+    "up_blocks_0_attentions_0": "output_blocks_0_1", "up_blocks_0_attentions_1": "output_blocks_1_1",
+}  # fmt: skip
 TEXT = {"sd15": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2"), "flux": (), "wan": ()}
 
 
@@ -68,18 +74,17 @@ def lora_tensors(folder: Path, family: str, seed: int = 0) -> dict[str, torch.Te
     return found
 
 
-def kohya(tensors: dict[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
-    """The same LoRA as kohya's trainer writes it."""
-    prefix = {"unet": "lora_unet", "text_encoder": "lora_te"}
+def kohya(
+    tensors: dict[str, torch.Tensor], alpha: float, names: dict[str, str] = SD15_NAMES
+) -> dict[str, torch.Tensor]:
+    """The same LoRA as kohya's trainer writes it; `names` renames parts and blocks."""
     found = {}
     for key, value in tensors.items():
-        part, _, rest = key.partition(".")
-        module, end = (rest.removesuffix(s) for s in (".lora_A.weight", ".lora_B.weight")), key.rsplit(".", 2)[1]
-        name = min(module, key=len)
-        if part == "text_encoder":
-            name = f"text_model.{name.removeprefix('text_model.')}"
-        name = f"{prefix[part]}_{name.replace('.', '_')}"
-        found[f"{name}.{'lora_down' if end == 'lora_A' else 'lora_up'}.weight"] = value
+        layer, half = key.removesuffix(".weight").rsplit(".", 1)
+        name = layer.replace(".text_model.", ".").replace(".", "_")
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        found[f"{name}.{'lora_down' if half == 'lora_A' else 'lora_up'}.weight"] = value
         found[f"{name}.alpha"] = torch.tensor(alpha)
     return found
 
@@ -113,9 +118,9 @@ def unet_output(pipe: Any) -> torch.Tensor:
         return pipe.unet(sample, 500, encoder_hidden_states=text).sample
 
 
-def text_output(pipe: Any) -> torch.Tensor:
+def text_output(pipe: Any, name: str = "text_encoder") -> torch.Tensor:
     with torch.no_grad():
-        return pipe.text_encoder(torch.arange(77)[None] % 40).last_hidden_state
+        return getattr(pipe, name)(torch.arange(77)[None] % 40).last_hidden_state
 
 
 def merged(pipe: Any, tensors: dict[str, torch.Tensor], scale: float) -> Any:
@@ -153,6 +158,17 @@ def test_kohyas_layout_computes_the_same_with_its_alpha(sd15, tmp_path: Path):
     apply_loras(pipe, with_file(model, path))
     assert torch.allclose(unet_output(pipe), unet_output(expected), atol=1e-4, rtol=1e-4)
     assert torch.allclose(text_output(pipe), text_output(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_kohyas_sdxl_names_reach_all_three_parts(tiny_model, tmp_path: Path):
+    model, tensors = opened(tiny_model("sdxl")), lora_tensors(tiny_model("sdxl"), "sdxl")
+    path = written(kohya(tensors, RANK / 2, SDXL_NAMES), tmp_path / "kohya.safetensors")
+    expected, pipe = merged(whole(model), tensors, 0.5), whole(model)
+    apply_loras(pipe, with_file(model, path))
+    added = sum(key.endswith(".lora_A.aigc_0.weight") for key in state(pipe))
+    assert added == len(tensors) // 2
+    for name in TEXT["sdxl"]:
+        assert torch.allclose(text_output(pipe, name), text_output(expected, name), atol=1e-4, rtol=1e-4)
 
 
 def test_kohyas_alphas_may_differ_from_layer_to_layer(sd15, tmp_path: Path):

@@ -46,6 +46,7 @@ def _cosmos(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 ROWS: dict[str, Row] = {
     "LTX": Row(_ltx),
     "Flux2": Row(_flux2, fold=True),
+    "Flux3": Row(_flux2, fold=True),  # the same autoencoder
     "CosmosTextToWorld": Row(_cosmos),
     "CosmosVideoToWorld": Row(_cosmos),
 }

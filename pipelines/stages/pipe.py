@@ -162,7 +162,8 @@ def _lay_loras(stage: Stage, model: Model) -> None:
 def stage(model: Model, name: str, runtime: Runtime, *, alongside: str = "") -> Iterator[Any]:
     """The pipeline for one stage of `model`, its weights on the device while open.
 
-    alongside: another stage of the same model that is open and must not be dropped. The same object comes back on the next call while the model stays loaded; callers restore what they set on it.
+    alongside: another stage of the same model that is open and must not be dropped.
+    The same object comes back on the next call while the model stays loaded; callers restore what they set on it.
     """
     with _lock, torch.no_grad():
         key = identity(model, runtime)

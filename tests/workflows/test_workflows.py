@@ -65,7 +65,7 @@ def test_lora_makes_two_pictures_that_differ_until_the_strength_is_0(do, url, ti
         assert np.array_equal(*pair) is equal
 
 
-def test_the_hosts_vae_decodes_our_latents_as_our_decoder_does(do, url, full_size_vae):
+def test_the_hosts_vae_decodes_our_latents(do, url, full_size_vae):
     small = {**TINY, "Model.model": "tiny/full-vae", "Size.width": "64", "Size.height": "64"}
     result, ids = do("sample_to_host_vae", {**small, "Host VAE.vae_name": full_size_vae})
     host = images(url, result, ids["Save"])[0]

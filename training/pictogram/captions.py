@@ -12,7 +12,17 @@ from .recolour import COLOURS, Colour, held_out
 LENGTH = 24  # tokens; the pipeline pads every prompt to this
 VOCABULARY_SIZE = 6000
 
-TEMPLATES = ("{}", "{}", "{}", "a {}", "{} icon", "{} emoji", "a picture of a {}", "a pictogram of a {}", "an icon of {}")
+TEMPLATES = (
+    "{}",
+    "{}",
+    "{}",
+    "a {}",
+    "{} icon",
+    "{} emoji",
+    "a picture of a {}",
+    "a pictogram of a {}",
+    "an icon of {}",
+)
 TEMPLATES_ZH = ("{}", "{}", "{}", "一个{}", "{}图标", "{}表情", "{}的图片", "一张{}的图片", "{}图案")
 TEMPLATES_COLOUR = ("{c} {n}", "{c} {n}", "a {c} {n}", "{n} in {c}", "{c} {n} icon", "a picture of a {c} {n}")
 TEMPLATES_COLOUR_ZH = ("{c}的{n}", "{c}{n}", "{c}的{n}", "一个{c}的{n}", "{c}{n}图标", "一张{c}{n}的图片")

@@ -36,7 +36,8 @@ DROPPED = re.compile(
     r"speech|thought|balloon face|anger|zzz|hundred points|monkey with|hear-no|speak-no|see-no|"
     r"levitating|ogre|goblin|oden|dango|pager|fax|dvd|moai|kaaba|synagogue|mosque|hotel|wedding|cigarette|coffin|"
     r"amphora|alembic|mahjong|tanabata|pine decoration|videocassette|outbox|inbox|card index|optical|computer disk|"
-    r"ledger|station|pistol|dagger|bomb|syringe|pile of poo|biting|blood|vomiting|funeral|prayer|snowboarder|fencer|skier|yen|euro|pound|locomotive car)\b",
+    r"ledger|station|pistol|dagger|bomb|syringe|pile of poo|biting|blood|vomiting|funeral|prayer|"
+    r"snowboarder|fencer|skier|yen|euro|pound|locomotive car)\b",
     re.IGNORECASE,
 )
 

@@ -1,6 +1,6 @@
 """Draw 64 prompts on one page: English, Chinese, colours that training saw and colour pairs that it never saw.
 
-    python -m training.pictogram.contact_sheet --model models/pictogram --out docs/contact_sheet.jpg
+python -m training.pictogram.contact_sheet --model models/pictogram --out docs/contact_sheet.jpg
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from .captions import load_concepts
 from .evaluate import CFG, STEPS, generate, held_out_pairs, load
 
 ENGLISH = (
-    "cat", "dog", "fox", "panda", "lion", "owl", "penguin", "butterfly", "red apple", "banana", "strawberry",
-    "pizza", "hamburger", "birthday cake", "hot beverage", "beer mug", "rocket", "sailboat", "bicycle",
-    "automobile", "fire engine", "locomotive", "castle", "house", "volcano", "palm tree", "cactus",
-    "sunflower", "guitar", "trumpet", "camera", "light bulb", "robot", "crown", "soccer ball", "umbrella",
+    "cat", "dog", "fox", "panda", "lion", "owl", "koala", "tiger", "red apple", "banana", "pear", "lemon",
+    "pizza", "taco", "cookie", "sushi", "rocket", "ship", "train", "taxi", "bus", "castle", "house", "church",
+    "tent", "rose", "tulip", "cactus", "guitar", "trophy", "crown", "robot", "ghost", "alien", "star", "fire",
 )  # fmt: skip
-CHINESE = ("一只猫", "火箭图标", "熊猫", "披萨", "蝴蝶", "生日蛋糕", "吉他", "雪人", "蓝色的汽车", "绿色的心", "🐙", "🦉")
-COLOURED = ("blue cat", "green car", "purple apple", "pink dolphin")
-FREE = ("a picture of a sad cat", "sleepy face", "red rocket", "moon and star")
+CHINESE = ("一只猫", "火箭图标", "熊猫", "披萨", "玫瑰", "房子", "吉他", "星星", "蓝色的鱼", "绿色的心", "🐸", "🦉")
+COLOURED = ("blue cat", "green star", "purple apple", "pink fish")
+FREE = ("a picture of a sad dog", "red rocket", "moon and star", "two cats")
 TILE, LABEL, COLUMNS = 128, 22, 8
 
 
 def prompts(model: Path) -> list[str]:
     """The 64 prompts: fixed ones, and the first eight held-out pairs (marked by an asterisk on the page)."""
     pairs = held_out_pairs(load_concepts(model / "vocabulary.json"))
-    held = [f"{colour.name} {concept.noun()}" for concept, colour in pairs[:: len(pairs) // 8][:8]]
+    held = [f"{colour.name} {concept.noun()}" for concept, colour in pairs[:: max(1, len(pairs) // 8)][:8]]
     return [*ENGLISH, *CHINESE, *COLOURED, *FREE, *held]
 
 

@@ -120,7 +120,7 @@ def describe(accepted: list[str], rows: dict, english: dict, chinese: dict) -> l
 
 
 def build(work: Path) -> tuple[list[Concept], dict[str, np.ndarray]]:
-    """Everything the training needs. Returns concepts and arrays ``pictures``, ``concept``, ``colour`` (-1: original)."""
+    """Everything the training needs: concepts, and arrays ``pictures``, ``concept``, ``colour`` (-1: original)."""
     sources = download(work / "npm")
     rows = member(sources["unicode-emoji-json"], "data-by-emoji.json")
     english, chinese = annotations(sources, "en"), annotations(sources, "zh")

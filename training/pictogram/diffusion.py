@@ -2,8 +2,9 @@
 
     python -m training.pictogram.diffusion --work build/pictogram --minutes 80
 
-Run it again to resume: weights, moments, averages and random states are in ``checkpoint.pt``, written every five minutes
-and on SIGTERM.
+Run it again to resume: weights, moments, averages and random states are in ``checkpoint.pt``, written every five
+minutes and on SIGTERM. ``--workers 2`` trains two single-threaded copies whose weights are averaged every few steps
+(local SGD, Stich 2018, arXiv 1805.09767): on two busy cores nobody waits at every convolution.
 The learning rate follows the wall clock, so that a slower machine sees fewer samples and still ends annealed.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +32,7 @@ SHIFT = 2.5  # time shift of flow matching: more training at high noise, where t
 CAPTION_DROPOUT = 0.1
 EMA = 0.999
 AVERAGE_EVERY = 4
+SYNC_EVERY = 10
 CHECKPOINT_SECONDS = 300
 
 
@@ -53,7 +56,7 @@ def new_unet(widths: tuple[int, ...] = WIDTHS) -> UNet2DConditionModel:
 
 
 def shifted_sigma(uniform: Tensor, shift: float = SHIFT) -> Tensor:
-    """Time shift of Esser et al. (2024, arXiv 2403.03206), section 5.3.2: shift u / (1 + (shift - 1) u), all in 0..1."""
+    """Time shift of Esser et al. (2024, arXiv 2403.03206), section 5.3.2. uniform and result in 0..1."""
     return shift * uniform / (1 + (shift - 1) * uniform)
 
 
@@ -71,6 +74,8 @@ class Trainer:
 
     def __init__(self, work: Path, widths: tuple[int, ...], rate: float, batch: int, minutes: float) -> None:
         torch.manual_seed(0)
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.workers = dist.get_world_size() if dist.is_initialized() else 1
         self.work, self.rate, self.batch, self.minutes = work, rate, batch, minutes
         self.sampler = Sampler(work, random.Random(0))
         self.bank = CaptionBank(work, self.sampler)
@@ -78,9 +83,7 @@ class Trainer:
         self.unet = new_unet(widths).to(memory_format=torch.channels_last)
         self.generator = torch.Generator().manual_seed(0)
         self.averaged = list(self.unet.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.averaged, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
+        self.optimizer = torch.optim.AdamW(self.averaged, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.average = [parameter.detach().clone() for parameter in self.averaged]
         self.samples, self.start, self.stopped = 0, time.time(), False
 
@@ -105,7 +108,7 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.averaged, 1.0)
         self.optimizer.step()
-        self.samples += size
+        self.samples += size * self.workers
         return loss.item()
 
     @torch.no_grad()
@@ -139,27 +142,69 @@ class Trainer:
         self.generator.set_state(state["generator"])
         version, internal, gauss = state["dice"]
         self.sampler.dice.setstate((version, tuple(internal), gauss))
+        if self.rank:
+            self.reseed(self.samples + self.rank)
+
+    def reseed(self, seed: int) -> None:
+        """Give this worker its own samples."""
+        self.generator.manual_seed(seed)
+        self.sampler.dice.seed(seed)
+
+    @torch.no_grad()
+    def synchronise(self) -> None:
+        """Average the weights of all workers, and stop all of them when one is stopped."""
+        flat = torch.cat([parameter.flatten() for parameter in self.averaged] + [torch.tensor([float(self.stopped)])])
+        dist.all_reduce(flat)
+        self.stopped = bool(flat[-1] > 0)
+        place = 0
+        for parameter in self.averaged:
+            parameter.copy_(flat[place : place + parameter.numel()].view_as(parameter) / self.workers)
+            place += parameter.numel()
 
     def run(self) -> None:
         """Train until the budget ends, save every five minutes and at the end."""
         path, log = self.work / "checkpoint.pt", self.work / "diffusion.jsonl"
-        steps, losses, saved = self.samples // self.batch, [], time.time()
-        begun, first = time.time(), self.samples
-        while self.done() < 1 and not self.stopped:
+        steps, losses, saved = self.samples // (self.batch * self.workers), [], time.time()
+        begun, first, shared = time.time(), self.samples, self.workers > 1
+        while True:
             self.set_rate(steps)
             losses = [*losses[-99:], self.step()]
             steps += 1
+            if not shared or steps % SYNC_EVERY == 0:
+                self.stopped = self.stopped or self.done() >= 1
+                if shared:
+                    self.synchronise()
+                if self.stopped:
+                    break
+            if self.rank:
+                continue
             self.update_average(steps)
             if steps % 100 == 0:
-                velocity = round(float(np.mean(losses)), 4)
                 pace = (self.samples - first) / (time.time() - begun)
-                row = {"samples": self.samples, "velocity": velocity, "per_second": round(pace, 1)}
+                row = {"samples": self.samples, "velocity": round(float(np.mean(losses)), 4)}
+                row |= {"per_second": round(pace, 1), "done": round(self.done(), 4), "steps": steps}
                 with log.open("a") as file:
-                    file.write(json.dumps({**row, "done": round(self.done(), 4), "steps": steps}) + "\n")
+                    file.write(json.dumps(row) + "\n")
             if time.time() - saved > CHECKPOINT_SECONDS:
                 self.save(path)
                 saved = time.time()
-        self.save(path)
+        if not self.rank:
+            self.save(path)
+
+
+def work_on(rank: int, args: argparse.Namespace) -> None:
+    """One worker: join the others, resume, train."""
+    torch.set_num_threads(max(1, args.threads // args.workers))
+    if args.workers > 1:
+        store = f"file://{(args.work / 'workers').absolute()}"
+        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=args.workers)
+    trainer = Trainer(args.work, tuple(args.widths), args.rate, args.batch, args.minutes)
+    if (args.work / "checkpoint.pt").exists():
+        trainer.load(args.work / "checkpoint.pt")
+    elif rank:
+        trainer.reseed(rank)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stopped", True))
+    trainer.run()
 
 
 def main() -> None:
@@ -171,13 +216,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--widths", type=int, nargs=2, default=WIDTHS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    trainer = Trainer(args.work, tuple(args.widths), args.rate, args.batch, args.minutes)
-    if (args.work / "checkpoint.pt").exists():
-        trainer.load(args.work / "checkpoint.pt")
-    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stopped", True))
-    trainer.run()
+    (args.work / "workers").unlink(missing_ok=True)
+    if args.workers > 1:
+        torch.multiprocessing.spawn(work_on, (args,), args.workers)
+    else:
+        work_on(0, args)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ def concept_figures(pipe: StableDiffusionPipeline, concepts: list[Concept], tile
     return figures
 
 
-def colour_figures(pipe: StableDiffusionPipeline, concepts: list[Concept], tiles: np.ndarray, every: int, **options) -> dict:
+def colour_figures(
+    pipe: StableDiffusionPipeline, concepts: list[Concept], tiles: np.ndarray, every: int, **options
+) -> dict:
     """Held-out pairs: share whose hue obeys the colour word, and share still nearest to their own object.
 
     The candidates for the second figure are all single-hue references recoloured to the prompt's colour.
@@ -128,7 +130,9 @@ def evaluate(model: Path, every: int, **options) -> dict:
     pipe = load(model)
     figures: dict = {"load_seconds": round(time.perf_counter() - begun, 2)}
     figures["megabytes"] = round(sum(f.stat().st_size for f in model.rglob("*") if f.is_file()) / 1e6, 1)
-    figures["parameters"] = sum(p.numel() for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.parameters())
+    figures["parameters"] = sum(
+        p.numel() for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.parameters()
+    )
     generate(pipe, ["warm up"], [0], **options)
     begun = time.perf_counter()
     generate(pipe, ["red apple", "cat", "火箭", "blue banana"], [0, 1, 2, 3], **options)

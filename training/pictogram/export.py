@@ -1,6 +1,6 @@
 """Write the averaged weights as a diffusers folder that plain ``StableDiffusionPipeline.from_pretrained`` loads.
 
-    python -m training.pictogram.export --work build/pictogram --model models/pictogram
+python -m training.pictogram.export --work build/pictogram --model models/pictogram
 """
 
 from __future__ import annotations

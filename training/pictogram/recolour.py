@@ -57,7 +57,7 @@ def weights(hsv: np.ndarray) -> np.ndarray:
 
 
 def hue_of(picture: np.ndarray) -> tuple[float, float]:
-    """Circular mean hue in degrees and its concentration 0..1 (1: a single hue), chroma weighted. picture: uint8 [H, W, 3]."""
+    """Chroma-weighted circular mean hue in degrees, and its concentration (1: one hue). picture: uint8 [H, W, 3]."""
     hsv = rgb_to_hsv(picture.astype(np.float64) / 255)
     weight, angle = weights(hsv), np.deg2rad(hsv[..., 0])
     total = weight.sum()
@@ -92,7 +92,7 @@ def is_single_hue(picture: np.ndarray) -> bool:
 
 
 def recolour(picture: np.ndarray, colour: Colour) -> np.ndarray:
-    """Turn the picture's hue to the colour's; saturation and value follow by a power curve. uint8 [H, W, 3] both ways."""
+    """Turn the hue to the colour's; saturation and value follow by a power curve. uint8 [H, W, 3] both ways."""
     hsv = rgb_to_hsv(picture.astype(np.float64) / 255)
     weight = weights(hsv)
     hue, _ = hue_of(picture)

@@ -2,9 +2,9 @@
 
     python -m training.pictogram.text --work build/pictogram --minutes 4
 
-Cross-entropy over concept and colour at the last token. English, Chinese, aliases and the emoji itself land on one another,
-and the UNet starts from embeddings that already tell every concept from the others. Frozen embeddings cost nothing in the
-diffusion training: each caption is encoded once.
+Cross-entropy over concept and colour at the last token. English, Chinese, aliases and the emoji itself land on one
+another, and the UNet starts from embeddings that already tell every concept from the others. Frozen embeddings cost
+nothing in the diffusion training: each caption is encoded once.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m training.pictogram.vae --work build/pictogram --minutes 12
 
-The encoder maps each 16 x 16 patch to ``CHANNELS`` principal components, half-whitened: each component is divided by the
-square root of its standard deviation, so that strong components keep more of the signal than fine detail. It is written
-into the convolutions of a plain ``AutoencoderTiny``: one stride-2 convolution gathers 2 x 2 pixels and keeps their
-leading components, four of them make a patch. Every encoder layer is linear because it has no blocks in between.
+The encoder maps each 16 x 16 patch to ``CHANNELS`` principal components, half-whitened: each component is divided by
+the square root of its standard deviation, so that strong components keep more of the signal than fine detail. It is
+written into the convolutions of a plain ``AutoencoderTiny``: one stride-2 convolution gathers 2 x 2 pixels and keeps
+their leading components, four of them make a patch. Every encoder layer is linear because it has no blocks in between.
 """
 
 from __future__ import annotations

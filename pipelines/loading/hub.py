@@ -41,14 +41,13 @@ def _not_here(repo: str, reason: str) -> AigcError:
 
 def _cached(repo: str, revision: str) -> Path | None:
     """The snapshot in the local cache if every part of it is there."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
-    except (OSError, ValueError):
+    # Not snapshot_download: it calls a snapshot without the files that we leave out incomplete.
+    index = try_to_load_from_cache(repo, INDEX, revision=revision or None)
+    if not isinstance(index, str) or not Path(index).is_file():
         return None
-    if not (folder / INDEX).is_file():
-        return None
+    folder = Path(index).parent
     model = Model(folder, folder, str(read_index(folder)["_class_name"]))
     for name in component_classes(model):
         if name == "safety_checker":
@@ -94,9 +93,9 @@ def _download(repo: str, revision: str, endpoint: str) -> Path:
         info = HfApi(endpoint=endpoint).model_info(repo, revision=revision or None, timeout=10)
         files = [sibling.rfilename for sibling in info.siblings or ()]
         wanted = wanted_files(repo, files)
-        return Path(
-            snapshot_download(repo, revision=info.sha, endpoint=endpoint, allow_patterns=wanted, etag_timeout=10)
-        )
+        # By the revision's own name, not by the commit: that keeps the name in the cache for the next time offline.
+        name = revision or None
+        return Path(snapshot_download(repo, revision=name, endpoint=endpoint, allow_patterns=wanted, etag_timeout=10))
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise _not_here(repo, f"the hub answered: {reason}") from error

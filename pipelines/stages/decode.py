@@ -31,7 +31,9 @@ def decode_image(model: Model, latents: Mapping[str, Any], *, runtime: Runtime |
     return _finite(out.permute(0, 2, 3, 1).contiguous())
 
 
-def decode_video(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> tuple[torch.Tensor, float]:
+def decode_video(
+    model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None
+) -> tuple[torch.Tensor, float]:
     """LATENT -> (IMAGE [F, H, W, 3] in 0..1, frames a second); several videos of a batch follow each other."""
     trace = latents.get("aigc")
     given = trace.arguments.get("frame_rate") if isinstance(trace, Trace) else None
@@ -164,7 +166,6 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, runtime: Ru
     return _output(out)
 
 
-
 def _output(out: Any) -> torch.Tensor:
     """The tensor in a pipeline's output object: pictures [B,C,H,W], video [B,F,C,H,W] or sound."""
     for name in ("images", "frames", "audios", "videos"):
@@ -187,7 +188,9 @@ def _sample_rate(pipe: Any, decoder: Any) -> int:
         value = getattr(owner, name, None) or (owner.get(name) if hasattr(owner, "get") else None)
         if value:
             return int(value)
-    raise AigcError(f"Expected a model of sound, got {type(pipe).__name__}, which states no sample rate: use Decode Image.")
+    raise AigcError(
+        f"Expected a model of sound, got {type(pipe).__name__}, which states no sample rate: use Decode Image."
+    )
 
 
 def _finite(out: torch.Tensor) -> torch.Tensor:

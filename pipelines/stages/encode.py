@@ -127,5 +127,3 @@ def _denoisers(pipe: Any, model: Model) -> list[nn.Module]:
 def _short(pipe: Any) -> dict[str, Any]:
     """A schedule of a few steps: none of them is run, and encodings do not depend on it."""
     return {"num_inference_steps": 4} if "num_inference_steps" in arguments.accepted(pipe) else {}
-
-

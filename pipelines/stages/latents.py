@@ -194,4 +194,3 @@ def untouched(latents: Mapping[str, Any]) -> Trace | None:
         samples.shape == trace.samples.shape and torch.equal(samples.cpu(), trace.samples.cpu())
     )
     return trace if same else None
-

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from ..payloads import Model
 from .latents import Geometry
 from .tail import TailMap
 
@@ -14,11 +16,24 @@ from .tail import TailMap
 RGB_4 = ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
 
 
+def _fit(model: Model, shape: Geometry) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Colour factors [C, 3] and bias [3]: the model's own `latent_rgb.json`, else the field's for its channels, else none."""
+    try:
+        own = json.loads((model.config / "latent_rgb.json").read_text("utf-8"))
+        return torch.tensor(own["factors"]), torch.tensor(own["bias"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    if shape.dims == 4 and shape.channels == 4:
+        return torch.tensor(RGB_4) / 2, torch.full((3,), 0.5)
+    return None, torch.zeros(3)
+
+
 class Preview:
     """Turns the denoiser's estimate into a PIL image; asks nothing of the autoencoder."""
 
-    def __init__(self, pipe: Any, shape: Geometry, call: Mapping[str, Any], tail: TailMap | None) -> None:
-        self.pipe, self.shape, self.call, self.tail = pipe, shape, call, tail
+    def __init__(self, model: Model, shape: Geometry, call: Mapping[str, Any], tail: TailMap | None) -> None:
+        self.shape, self.call, self.tail = shape, call, tail
+        self.factors, self.bias = _fit(model, shape)
 
     def __call__(self, x0: torch.Tensor) -> Any:
         """x0: [B, ...] in the denoiser's space. Returns a PIL image, or None for what has no picture."""
@@ -55,9 +70,8 @@ class Preview:
     def _colour(self, x: torch.Tensor) -> torch.Tensor:
         """[C, H, W] -> [H, W, 3] in 0..1: a known fit where there is one, else the first three principal components."""
         flat = x.float().permute(1, 2, 0)
-        factors = getattr(self.pipe, "latent_rgb_factors", None) or (RGB_4 if x.shape[0] == 4 else None)
-        if factors is not None:
-            return (flat @ torch.tensor(factors).to(flat) / 2 + 0.5).clamp(0, 1)
+        if self.factors is not None and self.factors.shape[0] == flat.shape[-1]:
+            return (flat @ self.factors.to(flat) + self.bias.to(flat)).clamp(0, 1)
         points = flat.reshape(-1, flat.shape[-1])
         points = points - points.mean(0)
         if points.shape[-1] > 3:

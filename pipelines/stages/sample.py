@@ -49,13 +49,12 @@ def sample(
     _check_numbers(model, conditioning, steps, cfg, denoise)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "denoiser", runtime))
-        decoder = getattr(pipe, decoder_name(model))
-        shape = geometry(pipe, decoder)
+        shape = geometry(pipe, getattr(pipe, decoder_name(model)))
         check(shape, latents["samples"])
         if denoise == 0:
             return dict(latents)
         rows = _rows(conditioning, latents["samples"], shape)
-        run = _Run(pipe, decoder, conditioning, runtime, shape, rows, guided=cfg > arguments.without_guidance(pipe))
+        run = _Run(model, pipe, conditioning, runtime, shape, rows, guided=cfg > arguments.without_guidance(pipe))
         call = {
             **arguments.of_conditioning(pipe, conditioning, rows),
             **arguments.size(pipe, _fixed_size(conditioning, call_size(pipe, shape, latents))),
@@ -87,7 +86,9 @@ def _check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: fl
 
 def _strength(pipe: Any, conditioning: Conditioning, cfg: float) -> float:
     """The guidance to run with: a conditioning without negatives is run without guidance."""
-    return cfg if conditioning.guided or "true_cfg_scale" in arguments.accepted(pipe) else arguments.without_guidance(pipe)
+    return (
+        cfg if conditioning.guided or "true_cfg_scale" in arguments.accepted(pipe) else arguments.without_guidance(pipe)
+    )
 
 
 def _rows(conditioning: Conditioning, samples: torch.Tensor, shape: Geometry) -> list[int]:
@@ -160,9 +161,17 @@ class _Run:
     """One call of a pipeline in this stage, and the shorter ones that probe it."""
 
     def __init__(
-        self, pipe: Any, decoder: Any, conditioning: Conditioning, runtime: Runtime, shape: Geometry, rows: list[int], guided: bool
+        self,
+        model: Model,
+        pipe: Any,
+        conditioning: Conditioning,
+        runtime: Runtime,
+        shape: Geometry,
+        rows: list[int],
+        guided: bool,
     ) -> None:
-        self.pipe, self.decoder, self.shape, self.guided = pipe, decoder, shape, guided
+        self.model, self.pipe, self.shape, self.guided = model, pipe, shape, guided
+        self.decoder = getattr(pipe, decoder_name(model))
         self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
 
     def _replay(self, rows: list[int]) -> Any:
@@ -186,7 +195,7 @@ class _Run:
 
     def reporter(self, on_step: OnStep | None, tail: TailMap | None, call: Mapping[str, Any]) -> Any:
         """What the scheduler calls after each step: interrupt first, then the caller's report."""
-        preview = Preview(self.pipe, self.shape, call, tail)
+        preview = Preview(self.model, self.shape, call, tail)
 
         def report(done: int, total: int, x0: Callable[[], torch.Tensor]) -> None:
             self.runtime.check_interrupt()
@@ -223,7 +232,9 @@ class _Run:
             except StageDone:
                 pass
         if not captured:
-            raise AigcError(f"Expected {type(pipe).__name__} to end in an autoencoder, got none: it has no latents to pass on.")
+            raise AigcError(
+                f"Expected {type(pipe).__name__} to end in an autoencoder, got none: it has no latents to pass on."
+            )
         z, args, kwargs = captured[0]
         if not torch.isfinite(z).all():
             raise AigcError(

@@ -42,7 +42,17 @@ FRAMES_PER_SECOND = (
 )
 
 # Denoisers by component name; any other diffusers module that is not an autoencoder serves encode and sample alike.
-DENOISERS = {"transformer", "transformer_2", "unet", "unet_2", "prior", "decoder", "controlnet", "adapter", "motion_adapter"}
+DENOISERS = {
+    "transformer",
+    "transformer_2",
+    "unet",
+    "unet_2",
+    "prior",
+    "decoder",
+    "controlnet",
+    "adapter",
+    "motion_adapter",
+}
 DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
 # How a family names the length of a sound in seconds.

@@ -1,3 +1,4 @@
+# Long: every way a model file can be wrong, one test each.
 """Model folders: found by name, opened, loaded part by part."""
 
 from __future__ import annotations

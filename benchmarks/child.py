@@ -66,7 +66,7 @@ def prompts(folder: Path, size: int, steps: int, count: int) -> dict[str, Any]:
 
 
 def pictogram(folder: Path, size: int, steps: int) -> dict[str, Any]:
-    """Seconds of loading every part, and of four pictures after one to warm up."""
+    """Seconds of loading every part, and of four pictures: after one to warm up, the best of three."""
     begun = time.perf_counter()
     import diffusers  # noqa: F401
     from diffusers import StableDiffusionPipeline  # noqa: F401
@@ -90,9 +90,13 @@ def pictogram(folder: Path, size: int, steps: int) -> dict[str, Any]:
         stages.decode_image(model, stages.sample(model, cond, empty, seed=0, steps=steps, cfg=3.0))
 
     make(["warm up"])
-    begun, cpu = time.perf_counter(), time.process_time()
-    make(["red apple", "cat", "火箭", "blue banana"])
-    four, four_cpu = time.perf_counter() - begun, time.process_time() - cpu
+    walls, cpus = [], []
+    for _ in range(3):
+        begun, cpu = time.perf_counter(), time.process_time()
+        make(["red apple", "cat", "火箭", "blue banana"])
+        walls.append(time.perf_counter() - begun)
+        cpus.append(time.process_time() - cpu)
+    four, four_cpu = min(walls), min(cpus)
     return {"imports": imports, "load": load, "load_cpu": load_cpu, "four": four, "four_cpu": four_cpu}
 
 

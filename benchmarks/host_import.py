@@ -6,12 +6,15 @@ Prints what loading the pack costs then, as the host does it: import, entry poin
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import os
 import sys
 import time
 
+# What main.py has imported when it comes to the packs. utils first, as there: nodes.py lays comfy/utils.py over it.
+HOST_MODULES = ("utils.extra_config", "comfy_api.latest", "execution", "server", "nodes")
 HEAVY = ("diffusers", "transformers", "accelerate", "peft", "huggingface_hub")
 
 
@@ -23,11 +26,8 @@ def main(host: str, pack: str) -> None:
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    import comfy_api.latest  # noqa: F401
-    import execution  # noqa: F401
-    import server  # noqa: F401
-
-    import nodes  # noqa: F401
+    for name in HOST_MODULES:
+        importlib.import_module(name)
 
     before = set(sys.modules)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -49,7 +49,7 @@ def main(host: str, pack: str) -> None:
         "all_ms": all_ms,
         "nodes": count,
         "new_modules": len(set(sys.modules) - before),
-        "heavy": [name for name in HEAVY if name in sys.modules],
+        "heavy": [name for name in HEAVY if name in set(sys.modules) - before],
     }
     replies.write(json.dumps(answer) + "\n")
     replies.flush()

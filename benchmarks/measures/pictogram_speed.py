@@ -20,5 +20,5 @@ def measure() -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(
         "pictogram: four pictures, 15 steps", answer["four"], "s", bar=2.0,
-        detail=f"CPU {answer['four_cpu']:.2f} s; encode, sample as one batch, decode; 128 px",
+        detail=f"CPU {answer['four_cpu']:.2f} s; best of 3, one thread; encode, sample as one batch, decode; 128 px",
     )  # fmt: skip

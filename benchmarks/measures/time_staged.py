@@ -62,7 +62,12 @@ def pairs(folder: Path, size: int) -> tuple[list[float], list[float], float]:
 
 
 def measure() -> Iterator[Figure]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, threads)
         models = {"tiny": (stack.enter_context(built(lambda: tiny.pipeline("sd15"))), 32)}
         models["small"] = (stack.enter_context(built(small)), 64)
         shipped = pictogram()
@@ -72,6 +77,6 @@ def measure() -> Iterator[Figure]:
             wall, cpu, seconds = pairs(folder, size)
             yield Figure(
                 f"staged / diffusers pipe(), time, {name}", statistics.median(wall),
-                detail=f"of {PAIRS} pairs, {min(wall):.2f} to {max(wall):.2f}; CPU {statistics.median(cpu):.2f}; "
+                detail=f"of {PAIRS} pairs, one thread, {min(wall):.2f} to {max(wall):.2f}; CPU {statistics.median(cpu):.2f}; "
                 f"pipe() took {seconds:.2f} s",
             )  # fmt: skip

@@ -37,7 +37,7 @@ def test_a_wrong_value_is_one_error_that_names_the_node(url, changes, title, say
 
 def test_latents_of_another_model_are_refused_by_sample_and_decode(url):
     graph = text_to_image()
-    graph["other"] = node("LoadModel", model="tiny/sd3", dtype="auto", offload="auto")
+    graph["other"] = node("LoadModel", model="tiny/wan", dtype="auto", offload="auto")
     graph["size"]["inputs"]["model"] = ["other", 0]
     error = error_of(url, graph)
     assert error.startswith("Sample: ") and "StableDiffusionPipeline" in error

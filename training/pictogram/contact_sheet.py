@@ -66,7 +66,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     texts = prompts(args.model)
     pictures = generate(load(args.model), texts, list(range(len(texts))), steps=args.steps, cfg=args.cfg)
-    labels = [text + ("*" if index >= len(texts) - 8 else "") for index, text in enumerate(texts)]
+    names = {concept.emoji: f"{concept.name} (emoji)" for concept in load_concepts(args.model / "vocabulary.json")}
+    labels = [names.get(text, text) + ("*" if index >= len(texts) - 8 else "") for index, text in enumerate(texts)]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     page(pictures, labels).save(args.out, quality=90)
 

@@ -1,4 +1,4 @@
-"""Train the shipped LoRA: the same pictures as ink drawings.
+"""Train the shipped LoRA: the same pictures as blueprints, in tones of one blue.
 
     python -m training.pictogram.lora --work build/pictogram --model models/pictogram --minutes 5
 
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
-from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor
@@ -26,27 +25,21 @@ from .diffusion import CAPTION_DROPOUT, flow_pair, shifted_sigma
 from .vae import encode_all
 
 RANK = 8
+INK = (0.07, 0.19, 0.58)
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "time_emb_proj"]
 BATCH = 16
 
 
-def ink(pictures: np.ndarray) -> np.ndarray:
-    """Restyle uint8 pictures [N, H, W, 3] as ink: three greys, with a dark line where the colour changes.
+def blueprint(pictures: np.ndarray) -> np.ndarray:
+    """Restyle uint8 pictures [N, H, W, 3] in tones between white paper and ``INK``.
 
-    The line follows the largest colour gradient of the slightly blurred picture, saturating at 0.35 of full range.
+    A pixel's tone is its luma, or 1 - 0.6 saturation where that is darker: pale but colourful areas stay visible.
     """
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
-    blur = F.conv2d(F.pad(x.flatten(0, 1)[:, None], (1,) * 4, value=1.0), torch.outer(kernel, kernel)[None, None])
-    smooth = blur.reshape(x.shape)
-    dx = F.pad(smooth.diff(dim=-1), (0, 1)).abs().amax(1)
-    dy = F.pad(smooth.diff(dim=-2), (0, 0, 0, 1)).abs().amax(1)
-    line = F.max_pool2d(torch.maximum(dx, dy)[:, None], 3, 1, 1).div(0.18).clamp(0, 1)  # [N, 1, H, W]
-    weights = torch.tensor([0.3, 0.59, 0.11])[None, :, None, None]
-    tone = (smooth * weights).sum(1, keepdim=True)
-    grey = 0.55 + 0.45 * (tone * 2).round() / 2
-    result = (grey * (1 - 0.88 * line)).expand(-1, 3, -1, -1)
-    return (result * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    rgb = pictures.astype(np.float32) / 255
+    luma = rgb @ np.array([0.3, 0.59, 0.11], np.float32)
+    saturation = rgb.max(-1) - rgb.min(-1)
+    tone = np.minimum(luma, 1 - 0.6 * saturation)[..., None]  # [N, H, W, 1]
+    return ((tone + (1 - tone) * np.array(INK, np.float32)) * 255).round().astype(np.uint8)
 
 
 def step(pipe: StableDiffusionPipeline, x0: Tensor, texts: list[str], generator: torch.Generator) -> Tensor:
@@ -70,7 +63,7 @@ def train(work: Path, model: Path, minutes: float, rate: float) -> tuple[StableD
     pipe.unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=TARGETS))
     concepts = captions.load_concepts(model / "vocabulary.json")
     arrays = np.load(work / "pictures.npz")
-    styled = torch.from_numpy(ink(arrays["pictures"][arrays["colour"] < 0])).permute(0, 3, 1, 2)
+    styled = torch.from_numpy(blueprint(arrays["pictures"][arrays["colour"] < 0])).permute(0, 3, 1, 2)
     latents = encode_all(pipe.vae, styled)
     trained = [parameter for parameter in pipe.unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.98), weight_decay=0)
@@ -94,16 +87,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
-    parser.add_argument("--out", type=Path, default=Path("models/lora/pictogram-ink.safetensors"))
+    parser.add_argument("--out", type=Path, default=Path("models/lora/pictogram-blueprint.safetensors"))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     pipe, samples = train(args.work, args.model, args.minutes, args.rate)
-    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipe.unet))
+    layers = get_peft_model_state_dict(pipe.unet)  # diffusers' converter renames attention keys only: not here
     args.out.parent.mkdir(parents=True, exist_ok=True)
     StableDiffusionPipeline.save_lora_weights(args.out.parent, unet_lora_layers=layers, weight_name=args.out.name)
+    args.out.chmod(0o644)
     print(f"trained on {samples} samples")
 
 

@@ -1,0 +1,84 @@
+"""The embedded model: loads offline with plain diffusers, is small, reads Chinese, draws what it is asked for."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.pictogram import captions, evaluate, recolour
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "pictogram"
+PROMPTS = {"banana": "banana", "tomato": "tomato", "pear": "pear", "火焰": "fire", "星星": "star"}
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return evaluate.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def concepts():
+    return captions.load_concepts(MODEL / "vocabulary.json")
+
+
+def test_folder_is_at_most_40_megabytes():
+    assert sum(file.stat().st_size for file in MODEL.rglob("*") if file.is_file()) <= 40e6
+
+
+def test_weights_are_safetensors_only():
+    suffixes = {file.suffix for file in MODEL.rglob("*") if file.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".md", ".png"}
+    assert len(list(MODEL.glob("*/*.safetensors"))) == 3
+
+
+def test_chinese_and_emoji_tokenise_losslessly(pipe, concepts):
+    for concept in concepts:
+        for text in (concept.name_zh, concept.emoji, f"蓝色的{concept.name_zh}"):
+            ids = pipe.tokenizer(text).input_ids
+            assert pipe.tokenizer.unk_token_id not in ids[1:-1]
+            plain = text.replace("\ufe0f", "").lower()
+            assert pipe.tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == plain
+    assert pipe.tokenizer.model_max_length == captions.LENGTH
+
+
+def test_held_out_pairs_are_never_captioned(concepts):
+    pairs = evaluate.held_out_pairs(concepts)
+    assert len(pairs) >= 25
+    forbidden = {f"{colour.name} {concept.noun()}".lower() for concept, colour in pairs}
+    for concept, colour in pairs:
+        with pytest.raises(ValueError, match="held-out"):
+            captions.coloured(concept, colour, random.Random(0))
+    dice = random.Random(0)
+    names = [colour.name for colour in recolour.COLOURS]
+    own = [names.index(concept.own_colour) if concept.own_colour else -1 for concept in concepts]
+    drawn = {captions.caption(concept, -1, own[concept.id], dice).lower() for concept in concepts for _ in range(20)}
+    assert not drawn & forbidden
+
+
+def test_latents_have_about_unit_variance(pipe):
+    tiles = evaluate.references(MODEL)[:64]
+    pixels = torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = torch.nn.functional.interpolate(pixels, size=(128, 128), mode="bilinear")
+    with torch.no_grad():
+        latents = pipe.vae.encode(pixels).latents * pipe.vae.config.scaling_factor
+        decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+    assert 0.6 < latents.std() < 1.5
+    assert (decoded - pixels).square().mean() < 0.08
+
+
+def test_pictures_are_nearest_to_their_own_reference(pipe, concepts):
+    by_name = {concept.name: concept.id for concept in concepts}
+    wanted = [by_name[name] for name in PROMPTS.values()]
+    pictures = evaluate.generate(pipe, list(PROMPTS), wanted)
+    rank = evaluate.ranks(pictures, wanted, evaluate.references(MODEL)[: len(concepts)])
+    assert (rank < 5).all()
+    assert (rank == 0).sum() >= len(PROMPTS) - 1
+
+
+def test_a_seed_gives_the_same_picture_in_any_batch(pipe):
+    batch = evaluate.generate(pipe, ["cat", "dog"], [1, 2], steps=4)
+    single = evaluate.generate(pipe, ["dog"], [2], steps=4)
+    assert abs(batch[1].astype(int) - single[0].astype(int)).max() <= 1

@@ -30,15 +30,17 @@ for (const file of files.toReversed()) {
   facts.prompts[name] = await prompt(page);
 }
 facts.run = await run(page);
-await page.waitForTimeout(1000);
-facts.text = await page.evaluate(() =>
-  [...document.querySelectorAll("pre.aigc-text")].filter((e) => e.checkVisibility()).map((e) => e.textContent),
-);
-facts.pictures = await page.evaluate(() => {
+// The pictures are fetched after the run has ended; how soon depends on how busy the machine is.
+const pictures = () => {
   const drawn = window.app.graph._nodes.flatMap((node) => node.imgs ?? []);
   const shown = [...document.querySelectorAll("img")].filter(({ src }) => src.includes("/view?"));
   return [...drawn, ...shown].filter((image) => image.naturalWidth > 0).length;
-});
+};
+await page.waitForFunction(pictures, null, { timeout: 30_000 }).catch(() => {});
+facts.pictures = await page.evaluate(pictures);
+facts.text = await page.evaluate(() =>
+  [...document.querySelectorAll("pre.aigc-text")].filter((e) => e.checkVisibility()).map((e) => e.textContent),
+);
 facts.errors = errors;
 await browser.close();
 console.log(JSON.stringify(facts));

@@ -16,7 +16,11 @@ PROMPTS = {"banana": "banana", "tomato": "tomato", "pear": "pear", "火焰": "fi
 
 @pytest.fixture(scope="module")
 def pipe():
-    return evaluate.load(MODEL)
+    """One thread: on a busy machine a second one waits more than it works."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield evaluate.load(MODEL)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,21 @@ def concept_figures(pipe: StableDiffusionPipeline, concepts: list[Concept], tile
     return figures
 
 
+def phrase_figures(pipe: StableDiffusionPipeline, concepts: list[Concept], tiles: np.ndarray, **options) -> dict:
+    """Top-1 of every second concept for prompts other than the name: the emoji, and words that training never had."""
+    figures, half = {}, concepts[::2]
+    seeds = [concept.id for concept in half]
+    phrases = {
+        "emoji": [concept.emoji for concept in half],
+        "unknown_word_en": [f"a gigantic {concept.name}" for concept in half],
+        "unknown_word_zh": [f"巨大的{concept.name_zh}" for concept in half],
+    }
+    for label, prompts in phrases.items():
+        rank = ranks(generate(pipe, prompts, seeds, **options), seeds, tiles)
+        figures[f"top1_{label}"] = top(rank, 1)
+    return figures
+
+
 def colour_figures(
     pipe: StableDiffusionPipeline, concepts: list[Concept], tiles: np.ndarray, every: int, **options
 ) -> dict:
@@ -140,6 +155,7 @@ def evaluate(model: Path, every: int, **options) -> dict:
     concepts, tiles = load_concepts(model / "vocabulary.json"), references(model)
     figures["concepts"] = len(concepts[::every])
     figures |= concept_figures(pipe, concepts[::every], tiles[: len(concepts)], **options)
+    figures |= phrase_figures(pipe, concepts[::every], tiles[: len(concepts)], **options)
     figures |= colour_figures(pipe, concepts, tiles, every, **options)
     return figures
 

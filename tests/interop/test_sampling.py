@@ -99,7 +99,6 @@ def both(family: str, model: Model, peer: Peer, scheduler: str = "") -> tuple[to
     return made["samples"], peer.ask("sample", **given)["samples"]
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("family", tuple(CASES))
 def test_our_sampler_and_the_hosts_ksampler_give_the_same_latents(
     family: str, model_of: Callable[..., Model], peer: Peer, figure: Callable[[str], None]

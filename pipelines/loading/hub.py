@@ -107,7 +107,7 @@ def wanted_files(repo: str, files: Iterable[str]) -> list[str]:
     for file in files:
         path = PurePosixPath(file)
         if len(path.parts) <= 2 and ".." not in path.parts:
-            folders.setdefault("" if len(path.parts) == 1 else path.parts[0], []).append(path.name)
+            folders.setdefault("" if len(path.parts) == 1 else path.parts[0], []).append(path.name)  # pyright: ignore[reportGeneralTypeIssues]
     top = folders.pop("", [])
     if INDEX not in top:
         raise AigcError(

@@ -91,7 +91,7 @@ def remove_loras(pipe: Any) -> None:
         recurse_remove_peft_layers(part)
         if hasattr(part, "peft_config"):
             del part.peft_config
-        part._hf_peft_config_loaded = False
+        part._hf_peft_config_loaded = False  # pyright: ignore[reportArgumentType]
 
 
 def _has_adapters(part: nn.Module) -> bool:
@@ -259,4 +259,4 @@ def _set_strengths(part: nn.Module, pairs: list[tuple[str, float]]) -> None:
     if isinstance(part, ModelMixin):
         part.set_adapters(names, weights)
     else:
-        set_adapters_for_text_encoder(names, part, weights)
+        set_adapters_for_text_encoder(names, part, weights)  # pyright: ignore[reportArgumentType]

@@ -19,7 +19,7 @@ from .weights import DTYPE_BYTES, TensorInfo, part_weights, read_header
 UNUSED_HEADS = ("lm_head", "pooler")
 
 
-def load_part(model: Model, name: str, *, dtype: torch.dtype) -> Any:
+def load_part(model: Model, name: str, *, dtype: torch.dtype | None) -> Any:
     """Load one part of a model, e.g. "unet" or "tokenizer", on the CPU.
 
     A model comes in `dtype`, in eval mode and without gradients; weights stored in that dtype stay pages of the file.
@@ -29,6 +29,7 @@ def load_part(model: Model, name: str, *, dtype: torch.dtype) -> Any:
     with torch.inference_mode(False), _reported(model, name), without_progress_bars():
         if not has_weights(cls):
             return _load_plain(model, cls, folder)
+        assert dtype is not None, "a part with weights is loaded in a dtype"
         if model.single_file:
             part = single_file.load_weights(model, name, cls, dtype)
         else:
@@ -55,8 +56,8 @@ def part_bytes(model: Model, name: str, *, dtype: torch.dtype | None = None) -> 
     """Bytes of a part's weights in `dtype`, or as stored when None; 0 for parts without weights. Reads headers only."""
     total = 0
     for info in part_tensors(model, name).values():
-        convert = dtype is not None and info.floating
-        total += info.numel * (dtype.itemsize if convert else DTYPE_BYTES.get(info.dtype, 4))
+        stored = DTYPE_BYTES.get(info.dtype, 4)
+        total += info.numel * (dtype.itemsize if dtype is not None and info.floating else stored)
     return total
 
 
@@ -92,7 +93,7 @@ def _load_weights(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     for path in files:
         read_header(path)
     options = {"low_cpu_mem_usage": True, "torch_dtype": dtype} if issubclass(cls, ModelMixin) else {"dtype": dtype}
-    part, report = cls.from_pretrained(
+    loaded: Any = cls.from_pretrained(
         str(folder),
         variant=weights.variant or None,
         use_safetensors=True,
@@ -100,6 +101,7 @@ def _load_weights(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
         output_loading_info=True,
         **options,
     )
+    part, report = loaded
     missing = sorted(key for key in report["missing_keys"] if not any(head in key for head in UNUSED_HEADS))
     if missing:
         raise AigcError(

@@ -77,8 +77,8 @@ def empty_module(cls: type, folder: Path) -> nn.Module:
     from diffusers import ModelMixin
 
     if issubclass(cls, ModelMixin):
-        config = cls.load_config(folder, local_files_only=True)
-        make = cls.from_config
+        config = cls.load_config(folder, local_files_only=True)  # pyright: ignore[reportAttributeAccessIssue]
+        make = cls.from_config  # pyright: ignore[reportAttributeAccessIssue]
     else:
         config = cls.config_class.from_pretrained(folder, local_files_only=True)
         make = cls._from_config

@@ -15,7 +15,7 @@ from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
 from .convention import from_host, to_host
-from .latents import check, geometry, untouched
+from .latents import Geometry, batch_rows, check, geometry, untouched
 from .pipe import decoder_name, stage
 from .replay import replaying, shadowed
 from .table import CFG_CONCATENATED, SECONDS, frames_per_second, tail_replay
@@ -111,7 +111,7 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
         runtime.check_interrupt()
         carried = latents.get("aigc")
         if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
-            return _by_tail(pipe, decoder, z, carried, runtime).float().cpu()
+            return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
         out = decoder.decode(z, *_to(args, runtime), **_to(kwargs, runtime), return_dict=False)[0]
         return _processed(pipe, out).float().cpu()
@@ -136,12 +136,13 @@ def _processed(pipe: Any, out: torch.Tensor) -> torch.Tensor:
     return processor.postprocess(out, output_type="pt")
 
 
-def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, runtime: Runtime) -> torch.Tensor:
+def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geometry, runtime: Runtime) -> torch.Tensor:
     """Run the pipeline with an empty schedule and `z` in the place of what it would decode: all its own tail runs."""
     conditioning = trace.conditioning
     assert conditioning is not None
     original, own = decoder.decode, pipe.scheduler
-    rows = list(range(len(conditioning.prompts)))
+    prompts = len(conditioning.prompts)
+    rows = batch_rows(prompts, z, shape)
 
     def decode(_: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         return original(z, *args, **kwargs)
@@ -155,7 +156,7 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, runtime: Ru
     with ExitStack() as stack:
         stack.enter_context(
             replaying(
-                pipe, decoder, conditioning.calls, prompts=len(rows), rows=rows, device=runtime.device,
+                pipe, decoder, conditioning.calls, prompts=prompts, rows=rows, device=runtime.device,
                 halves=type(pipe).__name__ in CFG_CONCATENATED, guided=False,
             )
         )  # fmt: skip
@@ -185,7 +186,7 @@ def _sample_rate(pipe: Any, decoder: Any) -> int:
         (getattr(getattr(pipe, "vocoder", None), "config", None), "sampling_rate"),
         (pipe, "sample_rate"),
     ):
-        value = getattr(owner, name, None) or (owner.get(name) if hasattr(owner, "get") else None)
+        value = getattr(owner, name, None)
         if value:
             return int(value)
     raise AigcError(

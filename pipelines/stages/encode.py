@@ -39,18 +39,18 @@ def encode_prompt(
     Raises AigcError for counts that do not match and for images on a family that takes none.
     """
     runtime = runtime or Runtime()
-    texts, negatives = _paired(prompts, negative_prompts)
-    _encodable([*texts, *negatives])
+    texts, negatives = paired(prompts, negative_prompts)
+    check_encodable([*texts, *negatives])
     if not hasattr(loading.pipeline_class(model), "encode_prompt"):
         return Conditioning(model.pipeline_class, (), texts, negatives, guided)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "text", runtime))
-        extra = _image_arguments(pipe, images)
+        extra = image_arguments(pipe, images)
         decoder = None
         if images is not None:
             decoder = getattr(stack.enter_context(stage(model, "vae", runtime, alongside="text")), decoder_name(model))
             stack.enter_context(shadowed(pipe, decoder_name(model), decoder))
-        cfg = arguments.guidance(pipe, _strength(pipe, guided))
+        cfg = arguments.guidance(pipe, encoding_strength(pipe, guided))
         call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
         calls = stack.enter_context(recording(pipe, decoder))
         stack.enter_context(stopping_at(_denoisers(pipe, model)))
@@ -59,11 +59,14 @@ def encode_prompt(
         except StageDone:
             pass
     if not calls:
-        raise AigcError(f"Expected {model.pipeline_class} to encode its prompt before denoising, got no encoding.")
+        raise AigcError(
+            f"Expected {model.pipeline_class} to encode its prompt before denoising, got no encoding: this family "
+            "cannot be staged yet; please report its name."
+        )
     return Conditioning(model.pipeline_class, tuple(calls), texts, negatives, guided, extra)
 
 
-def _paired(prompts: Sequence[str], negatives: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def paired(prompts: Sequence[str], negatives: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     texts, negatives = tuple(prompts), tuple(negatives) or ("",)
     if not texts:
         raise AigcError("Expected at least one prompt, got none: an empty text is a prompt too.")
@@ -74,7 +77,7 @@ def _paired(prompts: Sequence[str], negatives: Sequence[str]) -> tuple[tuple[str
     return texts, negatives
 
 
-def _encodable(texts: Sequence[str]) -> None:
+def check_encodable(texts: Sequence[str]) -> None:
     """Raise AigcError for text that no tokenizer can read (half of a surrogate pair)."""
     for text in texts:
         try:
@@ -85,7 +88,7 @@ def _encodable(texts: Sequence[str]) -> None:
             ) from error
 
 
-def _strength(pipe: Any, guided: bool) -> float:
+def encoding_strength(pipe: Any, guided: bool) -> float:
     """A guidance strength at which this pipeline does, or does not, encode negatives."""
     if not guided:
         return arguments.without_guidance(pipe)
@@ -94,7 +97,7 @@ def _strength(pipe: Any, guided: bool) -> float:
     return value if isinstance(value, float | int) and value > 1 else 5.0
 
 
-def _image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
+def image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
     """The pictures under the name this family gives them, with the size they fix."""
     names = arguments.accepted(pipe)
     name = next((n for n in IMAGE_INPUTS if n in names), None)

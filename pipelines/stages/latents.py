@@ -102,7 +102,7 @@ def empty_latents(
     pipe = skeleton(model, runtime or Runtime())
     shape = geometry(pipe, getattr(pipe, decoder_name(model)))
     if batch_size < 1:
-        raise AigcError(f"Expected batch_size of at least 1, got {batch_size}.")
+        raise AigcError(f"Expected batch_size of at least 1, got {batch_size}: set it to 1 or more.")
     arguments: dict[str, Any] = {}
     if shape.dims == 3:
         cells, arguments = _sound(pipe, seconds)
@@ -144,7 +144,10 @@ def _sound(pipe: Any, seconds: float) -> tuple[int, dict[str, Any]]:
     rate = pipe.vae.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
     hop = getattr(pipe.vae, "hop_length", None)
     if not rate or not hop:
-        raise AigcError(f"Expected a model that states sample rate and hop length, got {type(pipe).__name__}.")
+        raise AigcError(
+            f"Expected a model that states sample rate and hop length, got {type(pipe).__name__}: "
+            "this family of sound cannot be used yet; please report its name."
+        )
     longest = fixed * hop / rate if fixed else math.inf
     if seconds > longest:
         raise AigcError(f"Expected at most {longest:g} seconds for this model, got {seconds:g}: ask for less.")
@@ -182,6 +185,18 @@ def check(shape: Geometry, samples: torch.Tensor) -> None:
             f"{list(samples.shape)}. This latent was made for another model: encode the image again with this model's "
             "Encode Image, or make empty latents with it."
         )
+
+
+def batch_rows(prompts: int, samples: torch.Tensor, shape: Geometry) -> list[int]:
+    """For each row of the batch, which prompt it has: prompts repeat in blocks when the batch is a multiple."""
+    batch = 1 if shape.frames_in_batch else int(samples.shape[0])
+    if batch == 1:
+        return list(range(prompts))
+    if batch % prompts:
+        raise AigcError(
+            f"Expected a batch that is a multiple of the {prompts} prompts, got {batch}: set batch_size to 1 or {prompts}."
+        )
+    return [i for i in range(prompts) for _ in range(batch // prompts)]
 
 
 def untouched(latents: Mapping[str, Any]) -> Trace | None:

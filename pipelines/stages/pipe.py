@@ -103,8 +103,9 @@ def assemble(cls: type, parts: dict[str, Any], options: dict[str, Any]) -> Any:
 
 def identity(model: Model, runtime: Runtime) -> tuple[Any, ...]:
     """What makes two loads the same: files, their times, dtype and device. LoRAs are laid on per run."""
-    stamp = model.path if model.single_file else model.path / "model_index.json"
-    return (model.path, model.config, stamp.stat().st_mtime_ns, model.dtype, str(runtime.device))
+    files = [model.path] if model.single_file else [*model.path.glob("*.json"), *model.path.glob("*/*.safetensors")]
+    stamp = tuple(sorted((file.name, file.stat().st_mtime_ns) for file in files))
+    return (model.path, model.config, stamp, model.dtype, str(runtime.device))
 
 
 def _keeps(model: Model, runtime: Runtime) -> bool:
@@ -200,6 +201,7 @@ def decoder_name(model: Model) -> str:
     names = [n for n, role in roles(model).items() if role == "vae" and n not in ("vocoder", "audio_vae")]
     if not names:
         raise AigcError(
-            f"Expected a model with an autoencoder, got {model.pipeline_class}: it works on pixels and has no latents."
+            f"Expected a model with an autoencoder, got {model.pipeline_class}: it works on pixels. "
+            "Use a model that has latents."
         )
     return "vae" if "vae" in names else names[0]

@@ -14,7 +14,7 @@ from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
 from .convention import from_host, to_host
-from .latents import Geometry, call_size, check, geometry
+from .latents import Geometry, batch_rows, call_size, check, geometry
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .replay import StageDone, capturing_decode, replaying
@@ -53,7 +53,7 @@ def sample(
         check(shape, latents["samples"])
         if denoise == 0:
             return dict(latents)
-        rows = _rows(conditioning, latents["samples"], shape)
+        rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
         run = _Run(model, pipe, conditioning, runtime, shape, rows, guided=cfg > arguments.without_guidance(pipe))
         call = {
             **arguments.of_conditioning(pipe, conditioning, rows),
@@ -77,11 +77,13 @@ def _check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: fl
             f"{conditioning.pipeline_class}: connect the same model to Encode Prompt."
         )
     if steps < 1:
-        raise AigcError(f"Expected at least 1 step, got {steps}.")
+        raise AigcError(f"Expected at least 1 step, got {steps}: set steps to 1 or more.")
     if not 0 <= denoise <= 1:
-        raise AigcError(f"Expected denoise between 0 and 1, got {denoise}.")
+        raise AigcError(
+            f"Expected denoise between 0 and 1, got {denoise}: 1 starts from pure noise, 0 changes nothing."
+        )
     if cfg != cfg or cfg < 0:
-        raise AigcError(f"Expected a cfg of 0 or more, got {cfg}.")
+        raise AigcError(f"Expected a cfg of 0 or more, got {cfg}: 1 is without guidance for most models.")
 
 
 def _strength(pipe: Any, conditioning: Conditioning, cfg: float) -> float:
@@ -89,19 +91,6 @@ def _strength(pipe: Any, conditioning: Conditioning, cfg: float) -> float:
     return (
         cfg if conditioning.guided or "true_cfg_scale" in arguments.accepted(pipe) else arguments.without_guidance(pipe)
     )
-
-
-def _rows(conditioning: Conditioning, samples: torch.Tensor, shape: Geometry) -> list[int]:
-    """For each row of the batch, which prompt it has: prompts repeat in blocks when the batch is a multiple."""
-    prompts = len(conditioning.prompts)
-    batch = 1 if shape.frames_in_batch else int(samples.shape[0])
-    if batch == 1:
-        return list(range(prompts))
-    if batch % prompts:
-        raise AigcError(
-            f"Expected a batch that is a multiple of the {prompts} prompts, got {batch}: set batch_size to 1 or {prompts}."
-        )
-    return [i for i in range(prompts) for _ in range(batch // prompts)]
 
 
 def _generators(seed: int, latents: Mapping[str, Any], rows: int) -> list[torch.Generator]:

@@ -10,7 +10,7 @@ import torch
 from ...payloads import Conditioning, Model, Recorded
 from ...runtime import Runtime
 from .. import arguments
-from ..encode import _encodable, _image_arguments, _paired, _strength
+from ..encode import check_encodable, encoding_strength, image_arguments, paired
 from ..replay import map_tensors
 from .dressed import before_denoise, blocks_by_stage, quiet
 from .folder import present
@@ -34,10 +34,10 @@ def encode_prompt(
     the denoise block looks for them, rows along the first dimension.
     """
     runtime = runtime or Runtime()
-    texts, negatives = _paired(prompts, negative_prompts)
-    _encodable([*texts, *negatives])
+    texts, negatives = paired(prompts, negative_prompts)
+    check_encodable([*texts, *negatives])
     plain = skeleton(model, runtime)
-    extra = _image_arguments(plain, images)
+    extra = image_arguments(plain, images)
     inputs = {**arguments.prompts(plain, texts, negatives, guided), **extra}
     inputs["generator"] = torch.Generator("cpu").manual_seed(0)
     flow = blocks_by_stage(plain.blocks, inputs)
@@ -48,7 +48,7 @@ def encode_prompt(
             continue
         runtime.check_interrupt()
         with quiet(), stage(model, top, runtime, inputs=inputs) as pipe:
-            pipe.guide(_strength(pipe, guided))
+            pipe.guide(encoding_strength(pipe, guided))
             pipe.run(state, blocks_by_stage(pipe.blocks, inputs)[top])
         kept.update({out.name: state.get(out.name) for _, block in flow[top] for out in block.intermediate_outputs})
     result = map_tensors(kept, lambda t: t.detach().cpu())

@@ -56,8 +56,7 @@ def build(model: Model, real: set[str], runtime: Runtime) -> held.Stage:
 
 
 def _identity(model: Model, runtime: Runtime) -> tuple[Any, ...]:
-    stamp = folder.index_file(model.path).stat().st_mtime_ns
-    return (model.path, model.pipeline_class, stamp, model.dtype, str(runtime.device))
+    return (*held.identity(model, runtime), model.pipeline_class)
 
 
 def _keeps(model: Model, pipe: Any, runtime: Runtime) -> bool:

@@ -23,6 +23,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from .install import cache_root
+
 FOLDERS = ("custom_nodes", "input", "models", "output", "user")
 TAIL_LINES = 25
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -101,7 +103,7 @@ class Host:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.host_dir,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle
             )
         self._wait_until_ready(self.process)
@@ -181,6 +183,17 @@ class Host:
             f"ComfyUI did not answer on {self.url} within {self.seconds:.0f} s: look for what it waits for at the end "
             f"of its log:\n{self.log_tail()}"
         )
+
+
+def _environment() -> dict[str, str]:
+    """Our environment for the host. Where Python may not write bytecode beside its sources, it goes to our cache:
+
+    without any, every start compiles torch and the host again, which takes longer than the pictures.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment.setdefault("PYTHONPYCACHEPREFIX", str(cache_root() / "bytecode"))
+    return environment
 
 
 def _answers(url: str) -> bool:

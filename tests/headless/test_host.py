@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from headless.host import Host, HostError
+from headless.host import Host, HostError, _environment
+from headless.install import cache_root
 
 from .conftest import aigc_command, aigc_environment
 
@@ -111,3 +112,13 @@ def test_canvas_prints_the_address_and_leaves_nothing_behind(host_dir, tmp_path)
     running.send_signal(signal.SIGINT)
     assert running.wait(20) == 130
     assert refuses(url)
+
+
+def test_bytecode_goes_to_our_cache_where_python_may_not_write_it(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    environment = _environment()
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert environment["PYTHONPYCACHEPREFIX"] == str(cache_root() / "bytecode")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    assert "PYTHONPYCACHEPREFIX" not in _environment(), "else Python keeps bytecode where it always does"

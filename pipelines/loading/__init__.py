@@ -4,7 +4,7 @@ from .describe import describe
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
 from .lora import apply_loras, open_lora, remove_loras
 from .opening import fingerprint, open_model
-from .parts import load_part, part_bytes, stub_part
+from .parts import holds_weights, load_part, part_bytes, stub_part
 from .places import Roots, list_loras, list_models
 from .stubs import StubCalled, is_stub
 
@@ -16,6 +16,7 @@ __all__ = [
     "describe",
     "empty_parts",
     "fingerprint",
+    "holds_weights",
     "is_stub",
     "list_loras",
     "list_models",

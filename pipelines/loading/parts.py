@@ -75,6 +75,11 @@ def has_weights(cls: type) -> bool:
     return issubclass(cls, torch.nn.Module)
 
 
+def holds_weights(model: Model, name: str) -> bool:
+    """Whether a part is a network: a tokenizer of sound may be one, a tokenizer of text is none."""
+    return has_weights(part_class(*component_entry(model, name)))
+
+
 def _folder_and_class(model: Model, name: str) -> tuple[Path, type]:
     return part_folder(model, name), part_class(*component_entry(model, name))
 

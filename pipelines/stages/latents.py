@@ -43,6 +43,8 @@ def geometry(pipe: Any, decoder: Any) -> Geometry:
     config, name = decoder.config, type(decoder).__name__
     channels = next((int(config[k]) for k in _CHANNELS if config.get(k)), 4)
     spatial = next((int(v) for k in _SPATIAL if isinstance(v := getattr(pipe, k, None), int | float)), 8)
+    if name == "AutoencoderKL":  # a pipeline may call a packed patch its scale factor (Bria)
+        spatial = 2 ** (len(config["block_out_channels"]) - 1)
     temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(pipe, k, None), int | float)), 0)
     takes_frames = "num_frames" in accepted(pipe)
     if "Oobleck" in name or (seconds_name(pipe) and name not in ("AutoencoderKL",)):

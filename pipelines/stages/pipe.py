@@ -41,11 +41,7 @@ def roles(model: Model) -> dict[str, str]:
     """Each component's role: "text", "denoiser", "vae", "bridge" (encode and sample both need it) or "light"."""
     found = {}
     for name, (library, cls) in loading.component_classes(model).items():
-        if name in ("scheduler", "safety_checker") or cls.endswith(
-            ("Tokenizer", "TokenizerFast", "Processor", "Extractor")
-        ):
-            found[name] = "light"
-        elif name.startswith("scheduler") or cls.endswith(("Scheduler", "Guider", "TokenizersBackend", "PreProcessor")):
+        if name.startswith(("scheduler", "safety_checker")) or not loading.holds_weights(model, name):
             found[name] = "light"
         elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
             found[name] = "vae"

@@ -35,12 +35,13 @@ def roots() -> Roots:
     def folders(kind: str) -> tuple[Path, ...]:
         return tuple(Path(folder) for folder in folder_paths.get_folder_paths(kind))
 
+    comfy_folder = Path(comfy.utils.__file__).parent
     return Roots(
         embedded=(PACK / "models",),
         diffusers=folders("diffusers"),
         checkpoints=folders("checkpoints"),
         loras=(*folders("loras"), PACK / "models" / "lora"),
-        clip_tokenizer=Path(comfy.utils.__file__).parent / "sd1_tokenizer",
+        tokenizers={"clip": comfy_folder / "sd1_tokenizer", "t5": comfy_folder / "text_encoders" / "t5_tokenizer"},
     )
 
 

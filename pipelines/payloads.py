@@ -17,6 +17,14 @@ class Lora:
 
 
 @dataclass(frozen=True)
+class PartFile:
+    """A part whose weights are read from a .safetensors file of their own, e.g. ("vae", ae.safetensors)."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Model:
     """AIGC_MODEL: where a model is and how to run it. Holds no weights: stages load what they need.
 
@@ -25,6 +33,7 @@ class Model:
     pipeline_class: the diffusers class of model_index.json, e.g. "StableDiffusionPipeline".
     dtype: "auto" (the device's best), "float32", "bfloat16" or "float16".
     offload: "auto", "keep" (stages stay loaded) or "stage" (a stage's weights leave when the next stage starts).
+    parts: files that replace parts of the model; of two for the same part the last one counts.
     source, revision, licence: where it came from, as far as known; "" when unknown.
     """
 
@@ -34,6 +43,7 @@ class Model:
     dtype: str = "auto"
     offload: str = "auto"
     loras: tuple[Lora, ...] = ()
+    parts: tuple[PartFile, ...] = ()
     source: str = ""
     revision: str = ""
     licence: str = ""
@@ -45,6 +55,10 @@ class Model:
     def with_lora(self, lora: Lora) -> Model:
         """A copy of this model with one LoRA more; the original stays as it was."""
         return replace(self, loras=(*self.loras, lora))
+
+    def with_part(self, part: PartFile) -> Model:
+        """A copy of this model with one part read from another file; the original stays as it was."""
+        return replace(self, parts=(*self.parts, part))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def _facts(model: Model) -> list[str]:
     source, licence = model.source or str(model.path), model.licence or "unknown"
     facts = {"source": source, "revision": model.revision, "licence": licence}
     lines += [f"{word}: {value}" for word, value in facts.items() if value]
+    lines += [f"{part.name} from: {part.path.name}" for part in model.parts]
     return lines + [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
 
 

@@ -81,7 +81,7 @@ def _open_file(path: Path, roots: Roots, dtype: str, offload: str) -> Model:
     refuse_pickle(path)
     if path.suffix != ".safetensors":
         raise AigcError(f"Expected a .safetensors file or a diffusers folder, got {path}. Choose one of these.")
-    family = single_file.recognise(read_header(path), path)
+    family = single_file.settled(single_file.recognise(read_header(path), path), path)
     return single_file.CheckpointModel(
         path=path,
         config=family,
@@ -89,7 +89,7 @@ def _open_file(path: Path, roots: Roots, dtype: str, offload: str) -> Model:
         dtype=dtype,
         offload=offload,
         source=path.name,
-        clip_tokenizer=roots.clip_tokenizer,
+        tokenizers=roots.tokenizers,
     )
 
 

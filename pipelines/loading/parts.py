@@ -30,7 +30,7 @@ def load_part(model: Model, name: str, *, dtype: torch.dtype | None) -> Any:
         if not has_weights(cls):
             return _load_plain(model, cls, folder)
         assert dtype is not None, "a part with weights is loaded in a dtype"
-        if model.single_file:
+        if single_file.source_of(model, name) is not None:
             part = single_file.load_weights(model, name, cls, dtype)
         else:
             part = _load_weights(cls, folder, dtype)
@@ -47,7 +47,8 @@ def stub_part(model: Model, name: str, *, device: torch.device | str, dtype: tor
         if not has_weights(cls):
             return _load_plain(model, cls, folder)
         module = stubs.empty_module(cls, folder)
-        if not model.single_file:  # the single files read here have no such buffers
+        if not model.single_file and not any(file.name == name for file in model.parts):
+            # The single files read here have no such buffers.
             stubs.load_small_buffers(module, folder, device=torch.device(device), dtype=dtype)
         return stubs.make_stub(module, device=torch.device(device), dtype=dtype)
 
@@ -66,7 +67,7 @@ def part_tensors(model: Model, name: str) -> dict[str, TensorInfo]:
     folder, cls = _folder_and_class(model, name)
     if not has_weights(cls):
         return {}
-    if model.single_file:
+    if single_file.source_of(model, name) is not None:
         return single_file.part_tensors(model, name)
     return {key: info for path in part_weights(folder)[1] for key, info in read_header(path).items()}
 

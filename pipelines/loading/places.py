@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import AigcError
@@ -21,14 +21,14 @@ FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 class Roots:
     """The folders that models are looked for in; earlier folders win.
 
-    clip_tokenizer: a folder with CLIP's vocab.json and merges.txt, for checkpoints that come without a tokenizer.
+    tokenizers: folders of tokenizer files by "clip" and "t5", for checkpoints that come without a tokenizer.
     """
 
     embedded: tuple[Path, ...] = ()
     diffusers: tuple[Path, ...] = ()
     checkpoints: tuple[Path, ...] = ()
     loras: tuple[Path, ...] = ()
-    clip_tokenizer: Path | None = None
+    tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 
 def list_models(roots: Roots) -> list[str]:

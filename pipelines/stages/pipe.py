@@ -100,8 +100,9 @@ def assemble(cls: type, parts: dict[str, Any], options: dict[str, Any]) -> Any:
 def identity(model: Model, runtime: Runtime) -> tuple[Any, ...]:
     """What makes two loads the same: files, their times, dtype and device. LoRAs are laid on per run."""
     files = [model.path] if model.single_file else [*model.path.glob("*.json"), *model.path.glob("*/*.safetensors")]
+    files += [part.path for part in model.parts]
     stamp = tuple(sorted((file.name, file.stat().st_mtime_ns) for file in files))
-    return (model.path, model.config, stamp, model.dtype, str(runtime.device))
+    return (model.path, model.config, model.parts, stamp, model.dtype, str(runtime.device))
 
 
 def _keeps(model: Model, runtime: Runtime) -> bool:

@@ -117,11 +117,13 @@ class Watch:
     keep: run only the last `keep` steps of the schedule (partial denoising); None runs all, 0 none (tail replay).
     on_step(done, total, x0): called after each step; x0 is a function returning the estimate of the clean sample.
     on_schedule(scheduler): called when the schedule is set.
+    on_result(scheduler, sample, done): returns what a step's result is replaced by.
     """
 
     keep: int | None = None
     on_step: Callable[[int, int, Callable[[], torch.Tensor]], None] | None = None
     on_schedule: Callable[[Any], None] | None = None
+    on_result: Callable[..., torch.Tensor] | None = None
     unit_noise: bool = False
     done: int = 0
     offset: int = field(default=0, init=False)
@@ -219,6 +221,8 @@ def _watching_step(base: type) -> Callable[..., Any]:
         finally:
             self.timesteps = shown
         watch.done += 1
+        if watch.on_result is not None:
+            out = _with_result(out, functools.partial(watch.on_result, self, done=watch.done))
         if watch.on_step is not None:
             index = getattr(self, "step_index", None)
             x0 = functools.partial(estimate_x0, self, model_output, timestep, sample, index and index - 1)
@@ -226,6 +230,14 @@ def _watching_step(base: type) -> Callable[..., Any]:
         return out
 
     return step
+
+
+def _with_result(out: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A step's output, tuple or object, with another sample in it."""
+    if isinstance(out, tuple):
+        return (change(out[0]), *out[1:])
+    out.prev_sample = change(out.prev_sample)
+    return out
 
 
 def _watching_set_begin_index(base: type) -> Callable[..., None]:

@@ -18,6 +18,7 @@ from .latents import Geometry, batch_rows, call_size, check, geometry
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .replay import StageDone, capturing_decode, replaying
+from .start import Start
 from .table import CFG_CONCATENATED, SECONDS, tail_replay
 from .tail import TailMap, after_prepare, probe
 
@@ -39,7 +40,8 @@ def sample(
 ) -> dict[str, Any]:
     """Denoise; only the denoiser holds weights.
 
-    latents: a LATENT; its size is the picture's size, and at denoise < 1 its content is where sampling starts.
+    latents: a LATENT; its size is the picture's size, and at denoise < 1 its content is where sampling starts. With a
+        "noise_mask" (0..1) the content is kept where the mask is 0.
     seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run.
     cfg: guidance strength in the pipeline's own scale. denoise: 0 (nothing) to 1 (from pure noise).
     on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
@@ -60,12 +62,13 @@ def sample(
             **arguments.size(pipe, _fixed_size(conditioning, call_size(pipe, shape, latents))),
             **arguments.guidance(pipe, _strength(pipe, conditioning, cfg)),
         }
-        start = None
-        if denoise < 1:
-            start = _Start(run.tail_map(call), from_host(shape.family, latents["samples"].float(), pipe), len(rows))
-        watch = Watch(keep=steps if start else None, unit_noise=start is not None)
+        start, mask = None, latents.get("noise_mask")
+        if denoise < 1 or mask is not None:
+            decoded = from_host(shape.family, latents["samples"].float(), pipe)
+            start = Start(run.tail_map(call), decoded, len(rows), partial=denoise < 1, mask=mask)
+        watch = Watch(keep=steps if denoise < 1 else None, unit_noise=denoise < 1)
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
-        total = int(steps / denoise) if start else steps
+        total = int(steps / denoise)
         z, rest = run(call, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
     return _latent(latents, shape, z, rest, pipe, call, conditioning)
 
@@ -109,41 +112,6 @@ def _fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, A
                 f"Expected latents of the {name} of the encoded images ({wanted}), got {size[name]}: resize one of them."
             )
     return size
-
-
-class _Start:
-    """Where partial denoising begins: the LATENT in the denoiser's space, one row a picture."""
-
-    def __init__(self, tail: TailMap, decoded: torch.Tensor, rows: int) -> None:
-        self.map = tail
-        x = tail.inverse(decoded.double()).float()
-        self.x0 = x.repeat(rows, *[1] * (x.ndim - 1)) if x.shape[0] == 1 else x
-        self.noise: torch.Tensor | None = None
-        self.scheduler: Any = None
-
-    def prepared(self, noise: torch.Tensor) -> None:
-        self.noise = noise
-        self._lay()
-
-    def scheduled(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
-        self._lay()
-
-    def _lay(self) -> None:
-        """Once noise and schedule are both there, in whichever order: overwrite the noise by the noised start."""
-        if self.noise is None or self.scheduler is None:
-            return
-        x0, t = self.x0.to(self.noise), self.scheduler.timesteps[:1].to(self.noise.device)
-        noise = self.noise.clone()
-        if hasattr(self.scheduler, "scale_noise"):
-            noised = self.scheduler.scale_noise(x0, t, noise)
-        elif hasattr(self.scheduler, "add_noise"):
-            noised = self.scheduler.add_noise(x0, noise, t)
-        else:  # a flow that leaves the interpolation to its pipelines
-            sigma = self.scheduler.sigmas[-len(self.scheduler.timesteps) - 1].to(noise)
-            noised = (1 - sigma) * x0 + sigma * noise
-        self.noise.copy_(noised)
-        self.scheduler = None
 
 
 class _Run:
@@ -200,7 +168,7 @@ class _Run:
         scheduler: str,
         watch: Watch,
         generators: list[torch.Generator],
-        start: _Start | None,
+        start: Start | None,
     ) -> tuple[torch.Tensor, Any]:
         pipe, own = self.pipe, self.pipe.scheduler
         with ExitStack() as stack:
@@ -208,7 +176,7 @@ class _Run:
             captured = stack.enter_context(capturing_decode(self.decoder))
             if start is not None:
                 stack.enter_context(after_prepare(pipe, start.prepared))
-                watch.on_schedule = start.scheduled
+                watch.on_schedule, watch.on_result = start.scheduled, start.keep
             pipe.scheduler = watched(own, scheduler, watch)
             stack.callback(setattr, pipe, "scheduler", own)
             stack.callback(pipe.maybe_free_model_hooks)

@@ -60,13 +60,17 @@ class TailMap:
         out = flat * self.scale.to(flat) + self.shift.to(flat)
         return out.reshape(-1, *self.decoded[1:])
 
+    def place(self, values: torch.Tensor) -> torch.Tensor:
+        """Values that lie as `vae.decode` takes its input [B, ...] -> where the denoiser's space has them."""
+        flat = values.reshape(-1, self.source.numel())
+        out = torch.empty_like(flat)
+        out[:, self.source.to(out.device)] = flat
+        return out.reshape(-1, *self.shape[1:])
+
     def inverse(self, decoded: torch.Tensor) -> torch.Tensor:
         """[B, ...] as `vae.decode` takes it -> [B, ...] in the denoiser's space."""
         flat = decoded.reshape(-1, self.source.numel())
-        values = (flat - self.shift.to(flat)) / self.scale.to(flat)
-        out = torch.empty_like(values)
-        out[:, self.source.to(out.device)] = values
-        return out.reshape(-1, *self.shape[1:])
+        return self.place((flat - self.shift.to(flat)) / self.scale.to(flat))
 
 
 def probe(pipe: Any, decoder: Any, call: Mapping[str, Any]) -> TailMap:

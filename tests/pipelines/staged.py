@@ -171,6 +171,31 @@ def image_to_image(folder: Path, start: torch.Tensor, steps: int, strength: floa
     return out.images / scale
 
 
+def inpainted(folder: Path, start: torch.Tensor, mask: torch.Tensor, steps: int, strength: float, seed: int) -> Any:
+    """diffusers' own inpainting on the same latents, its result as `vae.decode` would take it."""
+    import diffusers
+
+    base = load_whole(folder)
+    parts = {k: v for k, v in base.components.items() if k != "image_encoder"}
+    pipe = diffusers.StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    scale = pipe.vae.config.scaling_factor
+    out = pipe(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        image=start * scale,
+        mask_image=mask[:, None],
+        masked_image_latents=start * scale,
+        strength=strength,
+        num_inference_steps=steps,
+        guidance_scale=CASES["sd15"]["cfg"],
+        generator=torch.Generator("cpu").manual_seed(seed),
+        output_type="latent",
+        **SIZE,
+    )
+    return out.images / scale
+
+
 def loaded_parts() -> list[str]:
     """The names of the components that hold weights in this process."""
     found = []

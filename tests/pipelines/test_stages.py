@@ -92,6 +92,59 @@ def test_partial_denoising_equals_the_image_to_image_pipeline_of_diffusers(tiny_
     assert torch.allclose(out, expected, atol=1e-5 * float(expected.std()))
 
 
+def right_half(height: int = 32, width: int = 32) -> torch.Tensor:
+    mask = torch.zeros(1, height, width)
+    mask[..., width // 2 :] = 1
+    return mask
+
+
+@pytest.mark.parametrize(("denoise", "steps"), ((1.0, 5), (0.5, 5)))
+def test_a_noise_mask_equals_the_inpainting_pipeline_of_diffusers(denoise, steps, tiny_model):
+    folder = tiny_model("sd15")
+    model, latents = staged.opened(folder, "sd15")
+    start = staged.sampled(model, "sd15", latents, seed=1)["samples"]
+    expected = staged.inpainted(folder, start, right_half(), int(steps / denoise), denoise, seed=3)
+    given = {"samples": start, "noise_mask": right_half()}
+    out = staged.sampled(model, "sd15", given, seed=3, denoise=denoise, steps=steps)["samples"]
+    assert torch.allclose(out, expected, atol=1e-5 * float(expected.std()))
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "stableaudio"])
+def test_a_noise_mask_keeps_what_it_covers_and_changes_the_rest(family, tiny_model):
+    model, latents = staged.opened(tiny_model(family), family)
+    start = staged.sampled(model, family, latents, seed=1)
+    masked = staged.sampled(model, family, {**start, "noise_mask": right_half()}, seed=2)["samples"]
+    change = (masked - start["samples"]).abs()
+    middle, scale = change.shape[-1] // 2, float(start["samples"].std())
+    assert float(change[..., :middle].max()) <= 1e-5 * max(1.0, scale)
+    assert float(change[..., middle:].mean()) > 0.1 * scale
+    plain = staged.sampled(model, family, start, seed=2)["samples"]
+    everywhere = staged.sampled(model, family, {**start, "noise_mask": torch.ones(1, 32, 32)}, seed=2)["samples"]
+    assert torch.equal(everywhere, plain)
+
+
+@pytest.mark.parametrize("family", ("sd15", "sd3"))
+def test_a_noise_mask_works_with_every_scheduler_that_fits(family, tiny_model):
+    from pipelines import schedulers
+
+    model, latents = staged.opened(tiny_model(family), family)
+    start = staged.sampled(model, family, latents, seed=1)
+    for name in schedulers.fitting(staged.own_scheduler(tiny_model(family))):
+        given = {**start, "noise_mask": right_half()}
+        out = staged.sampled(model, family, given, seed=2, scheduler=name, steps=3, denoise=0.75)["samples"]
+        change = (out - start["samples"]).abs()
+        assert float(change[..., : change.shape[-1] // 2].max()) <= 1e-4, name
+        assert torch.isfinite(out).all(), name
+
+
+def test_sound_takes_no_noise_mask(tiny_model):
+    from pipelines.errors import AigcError
+
+    model, latents = staged.opened(tiny_model("stableaudio"), "stableaudio")
+    with pytest.raises(AigcError, match="remove the mask"):
+        staged.sampled(model, "stableaudio", {**latents, "noise_mask": right_half()})
+
+
 @pytest.mark.parametrize("family", ("sd15", "flux", "ltx"))
 def test_an_interrupt_acts_within_a_step_and_the_rerun_is_bit_exact(family, tiny_model):
     model, latents = staged.opened(tiny_model(family), family)

@@ -1,11 +1,11 @@
 """Model files: find, recognise, check, and load one part at a time."""
 
+from ..sources import Roots, list_loras, list_models
 from .describe import describe
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
 from .lora import apply_loras, open_lora, remove_loras
 from .opening import fingerprint, open_model
 from .parts import holds_weights, load_part, part_bytes, stub_part
-from .places import Roots, list_loras, list_models
 from .stubs import StubCalled, is_stub
 
 __all__ = [

@@ -17,8 +17,8 @@ from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Lora, Model
+from ..sources import Roots, find_lora
 from .parts import without_progress_bars
-from .places import Roots, find_lora
 from .stubs import is_stub
 from .weights import read_header
 

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
+from .. import sources
 from ..errors import AigcError
 from ..payloads import Model
+from ..sources import Roots, Watch
 from . import single_file
 from .folder import INDEX, component_classes, part_class, part_folder, pipeline_class, read_index
-from .hub import hub_folder
 from .parts import has_weights
-from .places import Roots, find_model
 from .weights import part_weights, read_header, refuse_pickle
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 OFFLOADS = ("auto", "keep", "stage")
 
 
-def open_model(name: str, *, roots: Roots, revision: str = "", dtype: str = "auto", offload: str = "auto") -> Model:
-    """Open a model by its name in the list, an absolute path, or a hub id `owner/name`.
+def open_model(
+    name: str,
+    *,
+    roots: Roots,
+    revision: str = "",
+    dtype: str = "auto",
+    offload: str = "auto",
+    watch: Watch | None = None,
+) -> Model:
+    """Open a model by its name in the list, an absolute path, a hub id `owner/name`, or a source such as `hf:owner/name`.
 
-    revision: for a hub id, the commit, tag or branch. Every file that will be used is checked; no weights are read.
+    revision: for a hub id, the commit, tag or branch. A hub's model that is not on this machine is downloaded into the
+    first of roots.diffusers, under the eyes of `watch`. Every file that will be used is checked; no weights are read.
     Raises AigcError when there is no such model, a file is damaged or a pickle, or the model would run its own code.
     """
     _one_of("dtype", dtype, DTYPES)
     _one_of("offload", offload, OFFLOADS)
-    name = name.strip() if isinstance(name, str) else name
-    path = find_model(name, roots)
-    if path is not None and not path.is_dir():
+    found = sources.resolve(name, roots, revision=revision, download=True, watch=watch)
+    path = found.path
+    if not path.is_dir():
         return _open_file(path, roots, dtype, offload)
-    if path is None:
-        path = hub_folder(name, revision.strip())
-        if not revision.strip() and path.parent.name == "snapshots":
-            revision = path.name
     from ..stages import modular  # here, since the stages load through this package
 
     if modular.is_modular(path):
         opened = modular.open_folder(path, dtype, offload)
-        return replace(opened, source=name, revision=revision.strip(), licence=_licence(path))
+        return replace(opened, source=found.source, revision=found.revision, licence=found.licence)
     if not (path / INDEX).is_file():
         raise AigcError(
             f"Expected a diffusers folder with {INDEX}, got {path} without one. Choose the folder one level up or "
@@ -51,9 +55,9 @@ def open_model(name: str, *, roots: Roots, revision: str = "", dtype: str = "aut
         pipeline_class=str(read_index(path)["_class_name"]),
         dtype=dtype,
         offload=offload,
-        source=name,
-        revision=revision.strip(),
-        licence=_licence(path),
+        source=found.source,
+        revision=found.revision,
+        licence=found.licence,
     )
     _check(model)
     return model
@@ -62,7 +66,7 @@ def open_model(name: str, *, roots: Roots, revision: str = "", dtype: str = "aut
 def fingerprint(name: str, *, roots: Roots) -> str:
     """What changes when the named model's files change: for a node that must run again then. Never raises."""
     try:
-        path = find_model(name, roots)
+        path = sources.local(name, roots)
     except AigcError:
         return name
     if path is None:
@@ -104,16 +108,3 @@ def _check(model: Model) -> None:
         if has_weights(cls):
             for file in part_weights(folder)[1]:
                 read_header(file)
-
-
-def _licence(folder: Path) -> str:
-    """The licence that the model card states in its YAML head; "" when there is none."""
-    try:
-        text = (folder / "README.md").read_text("utf-8", errors="replace")[:20_000]
-    except OSError:
-        return ""
-    head = re.match(r"\A\s*---\s*\n(.*?)\n---", text, re.DOTALL)
-    if not head:
-        return ""
-    fields = dict(re.findall(r"^(license(?:_name)?):[ \t]*['\"]?([^'\"\n]+?)['\"]?[ \t]*$", head[1], re.MULTILINE))
-    return fields.get("license_name") or fields.get("license", "")

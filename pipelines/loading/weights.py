@@ -1,4 +1,4 @@
-"""Safetensors files: checked before they are mapped, and chosen among variants and shards.
+"""Safetensors files: checked before they are mapped.
 
 A damaged file that is mapped can kill the process or load silently wrong, so every file is checked first: the length of
 its header, the header itself, and that the tensors fill the rest of the file exactly.
@@ -7,13 +7,12 @@ its header, the header itself, and that the tensors fill the rest of the file ex
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import AigcError
+from ..sources.layout import PICKLE_SUFFIXES, WeightSet, choose_weights, weight_files
 
 # Real headers stay below 3 MB (20,000 tensors); beyond this parsing alone would cost the host a few hundred MB.
 MAX_HEADER = 8 * 2**20
@@ -24,19 +23,6 @@ DTYPE_BYTES = {
     "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
-
-PICKLE_SUFFIXES = {".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"}
-
-# stem[.variant].safetensors, and its shards and index as diffusers and transformers write them
-_WEIGHTS = re.compile(
-    r"^(?P<stem>diffusion_pytorch_model|model|pytorch_model)"
-    r"(?:\.(?P<variant>[A-Za-z0-9_]+))??(?:-(?P<part>\d{5})-of-\d{5})?(?:\.(?P<late>[A-Za-z0-9_]+))?"
-    r"\.safetensors$"
-)
-_INDEX = re.compile(
-    r"^(?P<stem>diffusion_pytorch_model|model|pytorch_model)\.safetensors\.index"
-    r"(?:\.(?P<variant>[A-Za-z0-9_]+))?\.json$"
-)
 
 
 @dataclass(frozen=True)
@@ -56,15 +42,6 @@ class TensorInfo:
     @property
     def floating(self) -> bool:
         return self.dtype.startswith(("F", "BF"))
-
-
-@dataclass(frozen=True)
-class WeightSet:
-    """The files that hold one part's weights: the variant ("" or e.g. "fp16") and file names, shards in order."""
-
-    variant: str
-    names: tuple[str, ...]
-    index: str = ""
 
 
 def refuse_pickle(path: Path) -> None:
@@ -150,27 +127,6 @@ def _entries(header: dict[str, Any]) -> tuple[dict[str, TensorInfo], int]:
     return tensors, end
 
 
-def choose_weights(names: Iterable[str]) -> WeightSet | None:
-    """The weights among the file names of one part's folder: no variant before any variant, whole before shards.
-
-    None when there is none. Works on names alone, so that it also chooses what to download.
-    """
-    found: dict[tuple[str, bool], list[str]] = {}
-    indices: dict[str, str] = {}
-    for name in names:
-        if index := _INDEX.match(name):
-            indices[index["variant"] or ""] = name
-        elif match := _WEIGHTS.match(name):
-            variant = match["variant"] or match["late"] or ""
-            found.setdefault((variant, match["part"] is not None), []).append(name)
-    for (variant, sharded), files in sorted(found.items()):
-        if not sharded:
-            return WeightSet(variant, (sorted(files)[0],))
-        if variant in indices:
-            return WeightSet(variant, tuple(sorted(files)), indices[variant])
-    return None
-
-
 def part_weights(folder: Path) -> tuple[WeightSet, list[Path]]:
     """The weights of one part's folder: which, and the files that its index asks for (not yet checked)."""
     names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
@@ -183,12 +139,4 @@ def part_weights(folder: Path) -> tuple[WeightSet, list[Path]]:
             f"Expected .safetensors weights in {folder}, found {', '.join(names[:8]) or 'no files'}. "
             f"Download the model again; a download that was cut off looks like this."
         )
-    if not chosen.index:
-        return chosen, [folder / chosen.names[0]]
-    try:
-        wanted = set(json.loads((folder / chosen.index).read_text("utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
-        raise AigcError(f"Expected shards in {folder / chosen.index}, got {error!r}. Download it again.") from None
-    if any(Path(name).name != name for name in wanted):
-        raise AigcError(f"The shard index {folder / chosen.index} names files outside its folder: not read.")
-    return chosen, [folder / name for name in sorted(wanted)]
+    return chosen, weight_files(folder, chosen)

@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import AigcError
-from .folder import INDEX
+from .layout import INDEX, MODULAR_INDEX
+from .reference import HUB_ID
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-MODULAR_INDEX = "modular_model_index.json"
 FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 
 
 @dataclass(frozen=True)
 class Roots:
-    """The folders that models are looked for in; earlier folders win.
+    """The folders that models are looked for in; earlier folders win. Downloads go to the first of `diffusers`.
 
     tokenizers: folders of tokenizer files by "clip" and "t5", for checkpoints that come without a tokenizer.
     """
@@ -33,7 +32,7 @@ class Roots:
 
 def list_models(roots: Roots) -> list[str]:
     """The names of all models found: embedded first, then diffusers folders, then checkpoints."""
-    return list(_models(roots))
+    return list(models(roots))
 
 
 def list_loras(roots: Roots) -> list[str]:
@@ -43,7 +42,7 @@ def list_loras(roots: Roots) -> list[str]:
 
 def find_model(name: str, roots: Roots) -> Path | None:
     """The folder or file that a name or an absolute path means; None when it can only be a hub id."""
-    return _find(name, _models(roots), "model", hub=True)
+    return _find(name, models(roots), "model", hub=True)
 
 
 def find_lora(name: str, roots: Roots) -> Path:
@@ -53,51 +52,61 @@ def find_lora(name: str, roots: Roots) -> Path:
     return found
 
 
-def _models(roots: Roots) -> dict[str, Path]:
+def models(roots: Roots) -> dict[str, Path]:
+    """Every model found by its name in the list, in the list's order."""
     found: dict[str, Path] = {}
     for root in (*roots.embedded, *roots.diffusers):
-        for folder in _folders(root):
-            found.setdefault(folder.relative_to(root).as_posix(), folder)
+        for name, folder in _folders(str(root), "", FOLDER_DEPTH, os.path.realpath(root)):
+            found.setdefault(name, Path(folder))
     for name, path in _files(roots.checkpoints).items():
         found.setdefault(name, path)
     return found
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    """Diffusers folders below a root, at most FOLDER_DEPTH deep and not outside it, in order of their names."""
-    level = [root]
-    for _ in range(FOLDER_DEPTH):
-        level = [child for folder in level for child in _subfolders(folder) if _inside(child, root)]
-        yield from (folder for folder in level if _is_model(folder))
-        level = [folder for folder in level if not _is_model(folder)]
+def _folders(folder: str, name: str, depth: int, inside: str) -> Iterator[tuple[str, str]]:
+    """(name, path) of diffusers folders at most `depth` deep and not outside the root, in order of their names.
+
+    With scandir and plain text, since a list of 1,000 models is read each time that the canvas asks for it.
+    """
+    deeper = []
+    for entry in _subfolders(folder, inside):
+        below = f"{name}{entry.name}"
+        if os.path.isfile(f"{entry.path}/{INDEX}") or os.path.isfile(f"{entry.path}/{MODULAR_INDEX}"):
+            yield below, entry.path
+        else:
+            deeper.append((entry.path, below))
+    for path, below in deeper if depth > 1 else ():
+        yield from _folders(path, f"{below}/", depth - 1, inside)
 
 
-def _is_model(folder: Path) -> bool:
-    return (folder / INDEX).is_file() or (folder / MODULAR_INDEX).is_file()
-
-
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: str, inside: str) -> list[os.DirEntry[str]]:
     try:
-        return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name[0] != "." and entry.is_dir()]
     except OSError:
         return []
+    return sorted((entry for entry in found if _is_inside(entry, inside)), key=lambda entry: entry.name)
+
+
+def _is_inside(entry: os.DirEntry[str], root: str) -> bool:
+    """Only a link can lead outside; looking each folder up would cost more than all the rest."""
+    return not entry.is_symlink() or Path(os.path.realpath(entry.path)).is_relative_to(root)
 
 
 def _files(roots: tuple[Path, ...]) -> dict[str, Path]:
     """Safetensors files below the roots by their names relative to them."""
     found: dict[str, Path] = {}
     for root in roots:
+        inside = os.path.realpath(root)
         for folder, subfolders, files in os.walk(root):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for file in sorted(files):
-                path = Path(folder, file)
-                if path.suffix == ".safetensors" and _inside(path, root):
-                    found.setdefault(path.relative_to(root).as_posix(), path)
+                path = f"{folder}/{file}"
+                if not file.endswith(".safetensors"):
+                    continue
+                if not os.path.islink(path) or Path(os.path.realpath(path)).is_relative_to(inside):
+                    found.setdefault(Path(path).relative_to(root).as_posix(), Path(path))
     return found
-
-
-def _inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
 
 
 def _find(name: str, known: dict[str, Path], what: str, *, hub: bool) -> Path | None:

@@ -1,0 +1,27 @@
+"""Where models come from: found on this machine first, downloaded only when that is asked for.
+
+Imports neither torch nor diffusers, so that the command line answers at once.
+"""
+
+from .inventory import Entry, inventory, verify
+from .places import Roots, find_lora, find_model, list_loras, list_models
+from .reference import Reference, parse
+from .resolver import Found, local, resolve
+from .watch import Watch
+
+__all__ = [
+    "Entry",
+    "Found",
+    "Reference",
+    "Roots",
+    "Watch",
+    "find_lora",
+    "find_model",
+    "inventory",
+    "list_loras",
+    "list_models",
+    "local",
+    "parse",
+    "resolve",
+    "verify",
+]

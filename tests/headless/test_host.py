@@ -122,3 +122,10 @@ def test_bytecode_goes_to_our_cache_where_python_may_not_write_it(monkeypatch):
     assert environment["PYTHONPYCACHEPREFIX"] == str(cache_root() / "bytecode")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
     assert "PYTHONPYCACHEPREFIX" not in _environment(), "else Python keeps bytecode where it always does"
+
+
+def test_threads_of_our_host_do_not_spin_unless_asked_to(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert _environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert _environment()["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -52,6 +52,14 @@ def test_image_to_image_runs_as_it_is_and_changes_the_picture(do, url):
     assert first.shape == second.shape and not np.array_equal(first, second)
 
 
+def test_inpaint_runs_as_it_is_and_draws_only_the_right_half_anew(do, url):
+    result, ids = do("inpaint", {})
+    first, second = (images(url, result, ids[t])[0].astype(float) for t in ("First Picture", "Save"))
+    change, middle = np.abs(first - second).mean(-1), first.shape[1] // 2
+    # The border is the autoencoder's: its decoder looks a cell and a half to each side.
+    assert change[:, : middle - 24].mean() < 8 and change[:, middle + 24 :].mean() > 20
+
+
 def test_prompt_sweep_makes_one_picture_a_line(do, url):
     result, ids = do("prompt_sweep", {})
     assert len(images(url, result, ids["Save"])) == 8

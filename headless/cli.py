@@ -2,6 +2,7 @@
 
   aigc run WORKFLOW.json --set 3.seed=42 --set "Prompt.text=@prompt.txt" --output results
   aigc canvas
+  aigc models pull owner/name
 
 Exit codes of `aigc run`: 0 done; 1 a node failed; 2 wrong usage or workflow file; 3 the host refused the
 workflow, or a part of it; 4 the host can't be reached or started; 124 time-out; 130 interrupted.
@@ -23,6 +24,7 @@ from typing import Any
 
 import aiohttp
 
+from . import models
 from .client import ServerError
 from .convert import WorkflowError
 from .host import Host, HostError
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     canvas = commands.add_parser("canvas", help="start ComfyUI with this pack and print its address")
     canvas.set_defaults(command=_canvas)
+    models.add_parser(commands)
     for command, port in ((run, 0), (canvas, 8188)):
         command.add_argument("--host-dir", type=Path, metavar="DIR", help="the ComfyUI to start")
         command.add_argument("--base-dir", type=Path, metavar="DIR", help="its models, input and output folders")

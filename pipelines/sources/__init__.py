@@ -3,6 +3,7 @@
 Imports neither torch nor diffusers, so that the command line answers at once.
 """
 
+from ..errors import AigcError
 from .inventory import Entry, inventory, verify
 from .places import Roots, find_lora, find_model, list_loras, list_models
 from .reference import Reference, parse
@@ -10,6 +11,7 @@ from .resolver import Found, local, resolve
 from .watch import Watch
 
 __all__ = [
+    "AigcError",
     "Entry",
     "Found",
     "Reference",

@@ -85,7 +85,7 @@ def _embedded(name: str, roots: Roots) -> Path:
 def _described(path: Path, reference: Reference) -> Found:
     known = manifest.read(path)
     if known is None:
-        return Found(path, reference.name, "", _licence(path))
+        return Found(path, reference.source, "", _licence(path))
     return Found(path, known.source, known.revision, known.licence or _licence(path))
 
 

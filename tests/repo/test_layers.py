@@ -13,6 +13,8 @@ MAY_IMPORT = {
     "headless": {"headless"},
     "training": {"training", "pipelines"},
 }
+# The command line lists and downloads models exactly as the canvas does; this part of the engine imports nothing heavy.
+EXCEPTIONS = {"headless/models.py": "pipelines.sources"}
 HOST = {
     "app", "comfy", "comfy_config", "comfy_execution", "comfy_extras", "cuda_malloc", "execution",
     "folder_paths", "latent_preview", "main", "node_helpers", "server",
@@ -33,7 +35,7 @@ def test_layers_import_one_way(layer: str) -> None:
         f"{name}:{item.line} imports {item.module}"
         for name in python_files(layer)
         for item in imports(name)
-        if item.package in OURS - MAY_IMPORT[layer]
+        if item.package in OURS - MAY_IMPORT[layer] and item.module != EXCEPTIONS.get(name)
     ]
     assert not broken, found(broken)
 

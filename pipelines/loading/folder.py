@@ -48,13 +48,25 @@ def read_index(folder: Path) -> dict[str, Any]:
 def component_classes(model: Model) -> dict[str, tuple[str, str]]:
     """The model's parts by name as (library, class name), e.g. {"unet": ("diffusers", "UNet2DConditionModel")}.
 
-    Parts that model_index.json leaves empty are dropped.
+    Parts that model_index.json leaves empty are dropped, and those that the pipeline makes by itself.
     """
+    own = _made_by_pipeline(model)
     return {
         name: (entry[0], entry[1])
         for name, entry in read_index(model.config).items()
-        if _is_part(name, entry) and all(isinstance(word, str) for word in entry)
+        if name not in own and _is_part(name, entry) and all(isinstance(word, str) for word in entry)
     }
+
+
+def _made_by_pipeline(model: Model) -> set[str]:
+    """Optional arguments of the constructor that diffusers neither saves nor loads (LongCat-AudioDiT's scheduler)."""
+    import diffusers
+
+    cls: Any = getattr(diffusers, model.pipeline_class, None)
+    if not hasattr(cls, "_get_signature_keys"):
+        return set()
+    expected, optional = cls._get_signature_keys(cls)
+    return set(optional) - set(expected)
 
 
 def pipeline_settings(model: Model) -> dict[str, Any]:

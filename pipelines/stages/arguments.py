@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..payloads import Conditioning
-from .table import SECONDS
+from .table import FRAMES, SECONDS
 
 
 def accepted(pipe: Any) -> dict[str, inspect.Parameter]:
@@ -50,9 +50,16 @@ def prompts(pipe: Any, texts: Sequence[str], negatives: Sequence[str], guided: b
 
 
 def size(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of width, height, num_frames, seconds and frame_rate that the pipeline takes."""
+    """Those of width, height, num_frames, seconds and frame_rate that the pipeline takes, in its own words."""
+    names, frames = accepted(pipe), frames_name(pipe)
+    words = {(frames or key) if key in FRAMES else key: value for key, value in arguments.items()}
+    return {key: value for key, value in words.items() if key in names and value is not None}
+
+
+def frames_name(pipe: Any) -> str | None:
+    """How this pipeline names the number of frames, or None if it takes none."""
     names = accepted(pipe)
-    return {key: value for key, value in arguments.items() if key in names and value is not None}
+    return next((name for name in FRAMES if name in names), None)
 
 
 def seconds_name(pipe: Any) -> str | None:

@@ -144,8 +144,12 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geom
     prompts = len(conditioning.prompts)
     rows = batch_rows(prompts, z, shape)
 
-    def decode(_: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return original(z, *args, **kwargs)
+    rest = z
+
+    def decode(given: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        nonlocal rest
+        now, rest = rest[: given.shape[0]], rest[given.shape[0] :]  # long videos are decoded in chunks of frames
+        return original(now, *args, **kwargs)
 
     decode.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     call = arguments.of_conditioning(pipe, conditioning, rows)

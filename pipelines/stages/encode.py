@@ -15,10 +15,11 @@ from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
 from .dispatch import by_kind
-from .pipe import decoder_name, roles, stage
+from .pipe import decoder_name, roles, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at
+from .table import TEXT_IN_SAMPLER
 
-IMAGE_INPUTS = ("image", "images", "reference_images", "video")
+IMAGE_INPUTS = ("image", "images", "reference_images", "video", "control_image")
 
 
 @by_kind
@@ -42,7 +43,8 @@ def encode_prompt(
     texts, negatives = paired(prompts, negative_prompts)
     check_encodable([*texts, *negatives])
     if not hasattr(loading.pipeline_class(model), "encode_prompt"):
-        return Conditioning(model.pipeline_class, (), texts, negatives, guided)
+        extra = image_arguments(skeleton(model, runtime), images)
+        return Conditioning(model.pipeline_class, (), texts, negatives, guided, extra)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "text", runtime))
         extra = image_arguments(pipe, images)
@@ -50,15 +52,18 @@ def encode_prompt(
         if images is not None:
             decoder = getattr(stack.enter_context(stage(model, "vae", runtime, alongside="text")), decoder_name(model))
             stack.enter_context(shadowed(pipe, decoder_name(model), decoder))
+        else:  # Wan VACE encodes an empty video: left to the sampler, which knows its size
+            codecs = [module for part in _of_role(pipe, model, "vae") for module in part.modules()]
+            stack.enter_context(stopping_at(codecs))
         cfg = arguments.guidance(pipe, encoding_strength(pipe, guided))
         call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
         calls = stack.enter_context(recording(pipe, decoder))
-        stack.enter_context(stopping_at(_denoisers(pipe, model)))
+        stack.enter_context(stopping_at(_of_role(pipe, model, "denoiser")))
         try:
-            pipe(**call, generator=torch.Generator("cpu").manual_seed(0), **_short(pipe))
+            pipe(**call, generator=torch.Generator("cpu").manual_seed(0))
         except StageDone:
             pass
-    if not calls:
+    if not calls and model.pipeline_class not in TEXT_IN_SAMPLER:
         raise AigcError(
             f"Expected {model.pipeline_class} to encode its prompt before denoising, got no encoding: this family "
             "cannot be staged yet; please report its name."
@@ -122,11 +127,6 @@ def _to_pil(image: torch.Tensor) -> Any:
     return Image.fromarray(pixels)
 
 
-def _denoisers(pipe: Any, model: Model) -> list[nn.Module]:
-    names = [n for n, role in roles(model).items() if role == "denoiser"]
+def _of_role(pipe: Any, model: Model, wanted: str) -> list[nn.Module]:
+    names = [n for n, role in roles(model).items() if role == wanted]
     return [part for n in names if isinstance(part := getattr(pipe, n, None), nn.Module)]
-
-
-def _short(pipe: Any) -> dict[str, Any]:
-    """A schedule of a few steps: none of them is run, and encodings do not depend on it."""
-    return {"num_inference_steps": 4} if "num_inference_steps" in arguments.accepted(pipe) else {}

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
-from .arguments import accepted, seconds_name
+from .arguments import accepted, frames_name, seconds_name
 from .convention import from_host_shape, to_host
 from .pipe import decoder_name, skeleton
 
 _CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim")
-_SPATIAL = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_scale_factor")
-_TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio")
+_SPATIAL = (
+    "vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor", "vae_scale_factor"
+)  # fmt: skip
+_TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,11 @@ def geometry(pipe: Any, decoder: Any) -> Geometry:
     if name == "AutoencoderKL":  # a pipeline may call a packed patch its scale factor (Bria)
         spatial = 2 ** (len(config["block_out_channels"]) - 1)
     temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(pipe, k, None), int | float)), 0)
-    takes_frames = "num_frames" in accepted(pipe)
+    takes_frames = bool(frames_name(pipe)) or "video" in accepted(pipe)
+    convolves_time = any(isinstance(module, nn.Conv3d) for module in decoder.modules())
     if "Oobleck" in name or (seconds_name(pipe) and name not in ("AutoencoderKL",)):
         dims = 3
-    elif temporal or "QwenImage" in name or "Wan" in name or ("Video" in name and takes_frames):
+    elif temporal or convolves_time:
         dims = 5
     else:
         dims = 4
@@ -133,7 +137,8 @@ def empty_latents(
 
 
 def _own_frames(pipe: Any) -> int:
-    default = accepted(pipe)["num_frames"].default if "num_frames" in accepted(pipe) else 1
+    name = frames_name(pipe)
+    default = accepted(pipe)[name].default if name else 1
     return default if isinstance(default, int) else 1
 
 

@@ -17,7 +17,7 @@ from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..runtime import Runtime
 from .dispatch import by_kind
-from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, tail_replay
+from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, TILED, tail_replay
 
 _KEPT_MODELS = 2
 
@@ -45,7 +45,7 @@ def roles(model: Model) -> dict[str, str]:
             found[name] = "light"
         elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
             found[name] = "vae"
-        elif library == "transformers":
+        elif library == "transformers" or name.startswith("text_encoder"):
             found[name] = "text"
         elif name in DENOISERS or name.endswith(("transformer", "unet")):
             found[name] = "denoiser"
@@ -79,8 +79,6 @@ def _build(model: Model, stage: str, runtime: Runtime) -> Stage:
             parts[name] = loading.load_part(model, name, dtype=None)
         elif name in real:
             parts[name] = loading.load_part(model, name, dtype=runtime.dtype_for(_role_of_stub(role), model.dtype))
-        elif role == "text":
-            parts[name] = None
         else:
             dtype = runtime.dtype_for(_role_of_stub(role), model.dtype)
             parts[name] = loading.stub_part(model, name, device=runtime.device, dtype=dtype)
@@ -94,6 +92,9 @@ def assemble(cls: type, parts: dict[str, Any], options: dict[str, Any]) -> Any:
     missing = {name: None for name in expected if name not in parts}
     pipe = cls(**{**missing, **parts}, **{k: v for k, v in options.items() if k in optional})
     pipe.set_progress_bar_config(disable=True)
+    for part in parts.values():
+        if type(part).__name__ in TILED:
+            part.enable_tiling()
     return pipe
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,12 @@ from torch import nn
 
 from ..payloads import Recorded
 
-ENCODERS = ("encode_prompt", "encode_image", "_encode_vae_image")
+# What a pipeline handed to `decode`: the latents, and the call's other arguments.
+Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
+# What draws from the run's generator (`_encode_vae_image`, `encode_video`) is run anew by the sampler, on the recorded
+# posterior of `vae.encode`: its noise is the seed's.
+ENCODERS = ("encode_prompt", "encode_prompt_multiple_images", "encode_image")
+ENCODE = "vae.encode"  # the label of the autoencoder's own method
 
 
 class StageDone(BaseException):
@@ -21,7 +27,7 @@ class StageDone(BaseException):
 
 
 def map_tensors(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
-    """`value` with every tensor in tuples, lists, dicts and plain output objects replaced by `change(tensor)`."""
+    """`value` with every tensor in tuples, lists, dicts and diffusers' output objects replaced by `change(tensor)`."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
@@ -30,6 +36,12 @@ def map_tensors(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
         return [map_tensors(v, change) for v in value]
     if type(value) is dict:
         return {k: map_tensors(v, change) for k, v in value.items()}
+    if type(value).__module__.startswith("diffusers.") and isinstance(value, dict):  # an output class: keys are fields
+        return type(value)(**{k: map_tensors(v, change) for k, v in value.items()})
+    if type(value).__name__.endswith("Distribution"):
+        changed = copy.copy(value)
+        vars(changed).update({k: map_tensors(v, change) for k, v in vars(value).items()})
+        return changed
     return value
 
 
@@ -48,11 +60,15 @@ def shadowed(target: Any, name: str, replacement: Any) -> Iterator[None]:
             object.__delattr__(target, name)
 
 
-def _prompt_of(method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _question(method: Callable[..., Any], label: str, args: Any, kwargs: Any) -> Any:
+    """What tells one call of an encoder from another: the prompt, or for the autoencoder the size of the pictures."""
     try:
-        return inspect.signature(method).bind(*args, **kwargs).arguments.get("prompt")
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):
         return None
+    if label != ENCODE:
+        return given.get("prompt")
+    return next((tuple(v.shape) for v in given.values() if isinstance(v, torch.Tensor)), None)
 
 
 @contextmanager
@@ -66,8 +82,9 @@ def recording(pipe: Any, decoder: nn.Module | None) -> Iterator[list[Recorded]]:
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            label = name if target is pipe else f"vae.{name}"
-            calls.append(Recorded(label, _prompt_of(original, args, kwargs), map_tensors(result, lambda t: t.cpu())))
+            label = name if target is pipe else ENCODE
+            asked = _question(original, label, args, kwargs)
+            calls.append(Recorded(label, asked, map_tensors(result, lambda t: t.cpu())))
             return result
 
         return shadowed(target, name, call)
@@ -123,25 +140,32 @@ def replaying(
     device: torch.device,
     halves: bool = False,
     guided: bool = True,
+    encode: Callable[..., Any] | None = None,
 ) -> Iterator[None]:
-    """Answer the pipeline's encoder calls from the record, grown to the batch that `rows` describes."""
+    """Answer the pipeline's encoder calls from the record, grown to the batch that `rows` describes.
+
+    encode: the autoencoder's method for pictures that were not recorded at this size; None is the decoder's own.
+    """
     waiting = list(calls)
+
+    def answer(label: str, asked: Any) -> Any:
+        """The recorded call that fits best, each once before any comes twice; None if there is none."""
+        known = [c for c in calls if c.method == label and (label != ENCODE or c.prompt == asked)]
+        mine = [c for c in waiting if c in known] or known[-1:]
+        wanted = _rows_of(asked, rows) if label != ENCODE else None
+        chosen = next((c for c in mine if wanted is not None and _singles(c.prompt) == wanted), next(iter(mine), None))
+        if chosen in waiting:
+            waiting.remove(chosen)
+        return chosen
 
     def player(target: Any, name: str, label: str) -> Any:
         original = getattr(target, name)
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            mine = [c for c in waiting if c.method == label]
-            if not mine:
-                if not any(c.method == label for c in calls):
-                    return original(*args, **kwargs)
-                mine = [[c for c in calls if c.method == label][-1]]
-            asked = _prompt_of(original, args, kwargs)
-            wanted = _rows_of(asked, rows)
-            chosen = next((c for c in mine if wanted is not None and _singles(c.prompt) == wanted), mine[0])
-            if chosen in waiting:
-                waiting.remove(chosen)
+            chosen = answer(label, _question(original, label, args, kwargs))
+            if chosen is None:
+                return (encode or original)(*args, **kwargs)
             grown = _expand(chosen.result, prompts, rows, halves, guided)
             return map_tensors(grown, lambda t: t.to(device))
 
@@ -151,8 +175,8 @@ def replaying(
         for name in ENCODERS:
             if any(c.method == name for c in calls):
                 stack.enter_context(player(pipe, name, name))
-        if decoder is not None and any(c.method == "vae.encode" for c in calls):
-            stack.enter_context(player(decoder, "encode", "vae.encode"))
+        if decoder is not None and hasattr(decoder, "encode"):
+            stack.enter_context(player(decoder, "encode", ENCODE))
         yield
 
 
@@ -171,14 +195,15 @@ def _rows_of(asked: Any, rows: Sequence[int]) -> tuple[str, ...] | None:
     return tuple(first[row] for row in sorted(first))
 
 
+def _done(*_: Any, **__: Any) -> None:
+    raise StageDone
+
+
 @contextmanager
 def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Raise StageDone when any of these modules is called."""
 
-    def stop(*_: Any, **__: Any) -> None:
-        raise StageDone
-
-    handles = [module.register_forward_pre_hook(stop, prepend=True) for module in modules]
+    handles = [module.register_forward_pre_hook(_done, prepend=True) for module in modules]
     try:
         yield
     finally:
@@ -187,14 +212,24 @@ def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def capturing_decode(decoder: nn.Module) -> Iterator[list[tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]]]:
-    """Collect what the pipeline hands to `decode` and end the call there."""
-    captured: list[tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]] = []
+def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
+    """Collect what the pipeline hands to `decode` and end the call there; chunks of a long video become one."""
+    captured: list[Captured] = []
+    chunks: list[torch.Tensor] = []
 
     def decode(z: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("return_dict", None)
-        captured.append((z.detach().clone(), args, kwargs))
-        raise StageDone
+        chunks.append(z.detach().clone())
+        captured[:] = [(torch.cat(chunks) if len(chunks) > 1 else chunks[0], args, kwargs)]
+        if not in_chunks:
+            raise StageDone
+        return DecoderOutput(sample=z)
 
-    with shadowed(decoder, "decode", decode):
+    in_chunks = "decode_chunk_size" in inspect.signature(type(pipe).__call__).parameters
+    with ExitStack() as stack:
+        if in_chunks:
+            from diffusers.models.autoencoders.vae import DecoderOutput
+
+            stack.enter_context(shadowed(pipe.video_processor, "postprocess_video", _done))
+        stack.enter_context(shadowed(decoder, "decode", decode))
         yield captured

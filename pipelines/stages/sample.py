@@ -19,7 +19,7 @@ from .pipe import decoder_name, stage
 from .preview import Preview
 from .replay import StageDone, capturing_decode, replaying
 from .start import Start
-from .table import CFG_CONCATENATED, SECONDS, tail_replay
+from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
 from .tail import TailMap, after_prepare, probe
 
 OnStep = Callable[[int, int, Callable[[], Any]], None]
@@ -141,12 +141,18 @@ class _Run:
             device=self.runtime.device,
             halves=type(self.pipe).__name__ in CFG_CONCATENATED,
             guided=self.guided,
+            encode=self._encode,
         )
+
+    def _encode(self, *args: Any, **kwargs: Any) -> Any:
+        """Pictures that Encode Prompt did not see at this size, as it knows no frame count: encoded for real."""
+        with stage(self.model, "vae", self.runtime, alongside="denoiser") as pipe:
+            return getattr(pipe, decoder_name(self.model)).encode(*args, **kwargs)
 
     def tail_map(self, call: Mapping[str, Any]) -> TailMap:
         """The pipeline's tail for one row of this call."""
         one = {**call, **arguments.of_conditioning(self.pipe, self.conditioning, self.rows[:1])}
-        one.update({k: v for k, v in call.items() if k in ("height", "width", "num_frames")})
+        one.update({k: v for k, v in call.items() if k in ("height", "width", *FRAMES)})
         with self._replay(self.rows[:1]):
             return probe(self.pipe, self.decoder, one)
 
@@ -173,7 +179,7 @@ class _Run:
         pipe, own = self.pipe, self.pipe.scheduler
         with ExitStack() as stack:
             stack.enter_context(self._replay(self.rows))
-            captured = stack.enter_context(capturing_decode(self.decoder))
+            captured = stack.enter_context(capturing_decode(pipe, self.decoder))
             if start is not None:
                 stack.enter_context(after_prepare(pipe, start.prepared))
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
@@ -212,7 +218,7 @@ def _latent(
 ) -> dict[str, Any]:
     raw = z.detach().cpu()
     samples = to_host(shape.family, raw.float(), pipe)
-    named = ("height", "width", "num_frames", "frame_rate", "fps", *SECONDS)
+    named = ("height", "width", "frame_rate", "fps", *FRAMES, *SECONDS)
     trace = Trace(
         shape.family,
         samples,

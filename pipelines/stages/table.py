@@ -9,7 +9,8 @@ CFG_CONCATENATED = {"StableAudioPipeline"}
 TAIL_REPLAY = (
     "AnimateDiff",
     "Cosmos",
-    "SkyReelsV2",
+    "SkyReelsV2Pipeline",
+    "SkyReelsV2ImageToVideo",
     "HunyuanVideoImageToVideo",
     "HunyuanSkyreels",
     "WanAnimate",
@@ -24,7 +25,10 @@ TAIL_REPLAY = (
 )
 
 # The text encoder is read again inside the denoising call.
-TEXT_IN_SAMPLER = {"MotifVideoImage2VideoPipeline"}
+TEXT_IN_SAMPLER = {"MotifVideoImage2VideoPipeline", "StableUnCLIPPipeline", "StableUnCLIPImg2ImgPipeline"}
+
+# Autoencoders that decode in tiles only.
+TILED = {"AutoencoderKLAllegro"}
 
 # Frames a second that the family was trained for; used when neither the user nor the call says one.
 FRAMES_PER_SECOND = (
@@ -55,8 +59,11 @@ DENOISERS = {
 }
 DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
+# How a family names the number of frames of a video.
+FRAMES = ("num_frames", "video_length")
+
 # How a family names the length of a sound in seconds.
-SECONDS = ("audio_end_in_s", "audio_length_in_s", "audio_duration")
+SECONDS = ("audio_end_in_s", "audio_length_in_s", "audio_duration", "audio_duration_s", "duration")
 
 
 def tail_replay(pipeline_class: str) -> bool:

@@ -90,7 +90,7 @@ def probe(pipe: Any, decoder: Any, call: Mapping[str, Any]) -> TailMap:
             latents.copy_(fill(latents))
 
         own = pipe.scheduler
-        with capturing_decode(decoder) as captured, after_prepare(pipe, change):
+        with capturing_decode(pipe, decoder) as captured, after_prepare(pipe, change):
             pipe.scheduler = watched(own, DEFAULT, Watch(keep=0))
             try:
                 pipe(**{**call, "generator": torch.Generator("cpu").manual_seed(0)})

@@ -1,11 +1,12 @@
 """Model files: find, recognise, check, and load one part at a time."""
 
-from ..sources import Roots, list_loras, list_models
+from ..sources import Roots, list_loras, list_models, list_parts
 from .describe import describe
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
 from .lora import apply_loras, open_lora, remove_loras
 from .opening import fingerprint, open_model
 from .parts import holds_weights, load_part, part_bytes, stub_part
+from .replace import open_part
 from .stubs import StubCalled, is_stub
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "is_stub",
     "list_loras",
     "list_models",
+    "list_parts",
     "load_part",
     "open_lora",
     "open_model",
+    "open_part",
     "part_bytes",
     "pipeline_class",
     "pipeline_settings",

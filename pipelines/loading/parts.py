@@ -62,6 +62,13 @@ def part_bytes(model: Model, name: str, *, dtype: torch.dtype | None = None) -> 
     return total
 
 
+def part_size(model: Model, name: str) -> int:
+    """How many numbers a part holds by its config, whatever its file says."""
+    folder, cls = _folder_and_class(model, name)
+    with _reported(model, name):
+        return sum(value.numel() for value in stubs.empty_module(cls, folder).state_dict().values())
+
+
 def part_tensors(model: Model, name: str) -> dict[str, TensorInfo]:
     """The header entries of a part's weights, by the names they have in the file; {} for parts without weights."""
     folder, cls = _folder_and_class(model, name)

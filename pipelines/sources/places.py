@@ -20,6 +20,7 @@ FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 class Roots:
     """The folders that models are looked for in; earlier folders win. Downloads go to the first of `diffusers`.
 
+    denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     tokenizers: folders of tokenizer files by "clip" and "t5", for checkpoints that come without a tokenizer.
     """
 
@@ -27,17 +28,40 @@ class Roots:
     diffusers: tuple[Path, ...] = ()
     checkpoints: tuple[Path, ...] = ()
     loras: tuple[Path, ...] = ()
+    denoisers: tuple[Path, ...] = ()
+    parts: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 
 def list_models(roots: Roots) -> list[str]:
-    """The names of all models found: embedded first, then diffusers folders, then checkpoints."""
+    """The names of all models found: embedded first, then diffusers folders, checkpoints, and denoisers alone."""
     return list(models(roots))
 
 
 def list_loras(roots: Roots) -> list[str]:
     """The names of all LoRA files found."""
     return list(_files(roots.loras))
+
+
+def list_parts(roots: Roots) -> list[str]:
+    """The names of all files that hold one part, each with its folder, e.g. "vae/ae.safetensors"."""
+    return list(_parts(roots))
+
+
+def find_part(name: str, roots: Roots) -> Path:
+    """The file of one part that a name or an absolute path means."""
+    found = _find(name, _parts(roots), "file of a part", hub=False)
+    assert found is not None
+    return found
+
+
+def _parts(roots: Roots) -> dict[str, Path]:
+    """Files by their folder's name and their own: a VAE and a text encoder may be called alike."""
+    return {
+        f"{root.name}/{name}": path
+        for root in reversed((*roots.denoisers, *roots.parts))
+        for name, path in _files((root,)).items()
+    }
 
 
 def find_model(name: str, roots: Roots) -> Path | None:
@@ -60,6 +84,9 @@ def models(roots: Roots) -> dict[str, Path]:
             found.setdefault(name, Path(folder))
     for name, path in _files(roots.checkpoints).items():
         found.setdefault(name, path)
+    for root in roots.denoisers:
+        for name, path in _files((root,)).items():
+            found.setdefault(f"{root.name}/{name}", path)
     return found
 
 

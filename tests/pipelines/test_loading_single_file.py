@@ -17,8 +17,11 @@ from pipelines.loading import (
     Roots,
     component_classes,
     describe,
+    list_models,
+    list_parts,
     load_part,
     open_model,
+    open_part,
     part_bytes,
     pipeline_class,
     single_file,
@@ -190,6 +193,42 @@ def test_a_part_can_come_from_a_file_of_its_own(small, tmp_path: Path):
         assert not torch.equal(next(iter(changed.parameters())), next(iter(part.parameters())))
     assert_same(load_part(model, "vae", dtype=parts["vae"].dtype), parts["vae"])
     assert "vae from: vae" in describe(replaced)
+
+
+def test_a_part_file_is_found_by_its_folder_and_name_and_checked(small, tmp_path: Path):
+    model, parts = small
+    family, name = model.config.name, denoiser(parts)
+    roots = Roots(parts=(tmp_path / "vae", tmp_path / "text_encoders"))
+    for root in roots.parts:
+        root.mkdir()
+    vae, encoder = roots.parts[0] / "it.safetensors", roots.parts[1] / "it.safetensors"
+    save_file({k: v.contiguous() for k, v in original(family, "vae", parts["vae"]).items()}, vae)
+    save_file({k: v.contiguous() for k, v in original(family, "text_encoder", parts["text_encoder"]).items()}, encoder)
+    assert sorted(list_parts(roots)) == ["text_encoders/it.safetensors", "vae/it.safetensors"]
+    assert_same(load_part(open_part(model, "vae", "vae/it.safetensors", roots=roots), "vae", dtype=torch.float32),
+                copy.deepcopy(parts["vae"]).float())  # fmt: skip
+    assert open_part(model, "text_encoder", str(encoder), roots=roots).parts[-1].path == encoder
+    with pytest.raises(AigcError, match="another part"):
+        open_part(model, "vae", "text_encoders/it.safetensors", roots=roots)
+    with pytest.raises(AigcError, match=f"parts .*{name}"):
+        open_part(model, "tokenizer", "vae/it.safetensors", roots=roots)
+    with pytest.raises(AigcError, match="no file of a part"):
+        open_part(model, "vae", "vae/other.safetensors", roots=roots)
+    (roots.parts[0] / "pickled.safetensors").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(AigcError, match="pickle"):
+        open_part(model, "vae", "vae/pickled.safetensors", roots=roots)
+
+
+def test_a_denoiser_alone_is_listed_and_says_what_it_lacks(tmp_path: Path):
+    folder = tmp_path / "diffusion_models"
+    folder.mkdir()
+    save_file({key: torch.zeros(shape) for key, shape in GUIDED.items()}, folder / "flux.safetensors")
+    roots = Roots(denoisers=(folder,))
+    assert list_models(roots) == ["diffusion_models/flux.safetensors"]
+    model = open_model("diffusion_models/flux.safetensors", roots=roots)
+    assert model.pipeline_class == "FluxPipeline"
+    with pytest.raises(AigcError, match=r"'text_encoder_2'.*Replace Part"):
+        load_part(model, "text_encoder_2", dtype=torch.float32)
 
 
 def test_shipped_configs_make_the_published_sizes():

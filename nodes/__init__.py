@@ -9,6 +9,7 @@ from ._api import ComfyExtension, io
 
 NODES = {
     "load": ("LoadModel", "LoadLora", "ModelInfo"),
+    "sources": ("DownloadModel",),
     "condition": ("EncodePrompt",),
     "latent": ("EmptyLatents", "EncodeImage"),
     "sample": ("Sample",),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..pipelines.loading import Roots
     from ..pipelines.payloads import Model
+    from ..pipelines.sources import Watch
 
 PACK = Path(__file__).resolve().parent.parent
 
@@ -127,6 +128,17 @@ def reporter() -> Callable[[int, int, Callable[[], Image | None]], None]:
         bar.update_absolute(step, total, ("JPEG", picture, args.preview_size) if picture else None)
 
     return on_step
+
+
+def watch() -> Watch:
+    """A download on the progress bar of the node that runs, ended by the host's interrupt.
+
+    Call it inside execute: a host's progress bar belongs to the node that makes it.
+    """
+    from ..pipelines.sources import Watch
+
+    bar = comfy.utils.ProgressBar(1)
+    return Watch(lambda done, total, _: bar.update_absolute(done, total), mm.throw_exception_if_processing_interrupted)
 
 
 _wires = 0  # models that the host's cache still holds

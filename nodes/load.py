@@ -79,7 +79,12 @@ class LoadModel(Node):
         from ..pipelines import loading
 
         opened = loading.open_model(
-            path_or_hub_id or model, roots=_host.roots(), revision=revision, dtype=dtype, offload=offload
+            path_or_hub_id or model,
+            roots=_host.roots(),
+            revision=revision,
+            dtype=dtype,
+            offload=offload,
+            watch=_host.watch(),
         )
         return io.NodeOutput(_host.keep_while_wired(opened))
 

@@ -13,6 +13,7 @@ EXPECTED = {
     "AIGC_LoadModel": ("Load Model", "AIGC/load"),
     "AIGC_LoadLora": ("Load LoRA", "AIGC/load"),
     "AIGC_ModelInfo": ("Model Info", "AIGC/load"),
+    "AIGC_DownloadModel": ("Download Model", "AIGC/load"),
     "AIGC_EncodePrompt": ("Encode Prompt", "AIGC/condition"),
     "AIGC_EmptyLatents": ("Empty Latents", "AIGC/latent"),
     "AIGC_EncodeImage": ("Encode Image", "AIGC/latent"),

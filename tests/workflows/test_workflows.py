@@ -60,6 +60,13 @@ def test_inpaint_runs_as_it_is_and_draws_only_the_right_half_anew(do, url):
     assert change[:, : middle - 24].mean() < 8 and change[:, middle + 24 :].mean() > 20
 
 
+def test_download_model_runs_as_it_is_without_a_network(do, url):
+    result, ids = do("download_model", {})
+    (picture,) = images(url, result, ids["Save"])
+    assert picture.std() > 5
+    assert "source: embedded:pictogram" in result.outputs[ids["Info"]]["text"][0]
+
+
 def test_prompt_sweep_makes_one_picture_a_line(do, url):
     result, ids = do("prompt_sweep", {})
     assert len(images(url, result, ids["Save"])) == 8

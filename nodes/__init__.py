@@ -8,7 +8,7 @@ from importlib import import_module
 from ._api import ComfyExtension, io
 
 NODES = {
-    "load": ("LoadModel", "LoadLora", "ModelInfo"),
+    "load": ("LoadModel", "LoadLora", "ReplacePart", "ModelInfo"),
     "sources": ("DownloadModel",),
     "condition": ("EncodePrompt",),
     "latent": ("EmptyLatents", "EncodeImage"),

@@ -42,6 +42,8 @@ def roots() -> Roots:
         diffusers=folders("diffusers"),
         checkpoints=folders("checkpoints"),
         loras=(*folders("loras"), PACK / "models" / "lora"),
+        denoisers=folders("diffusion_models"),
+        parts=(*folders("vae"), *folders("text_encoders")),
         tokenizers={"clip": comfy_folder / "sd1_tokenizer", "t5": comfy_folder / "text_encoders" / "t5_tokenizer"},
     )
 

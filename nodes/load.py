@@ -137,6 +137,51 @@ class LoadLora(Node):
         return io.NodeOutput(_host.keep_while_wired(model.with_lora(opened)))
 
 
+class ReplacePart(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines import loading
+
+        return schema(
+            node_id="AIGC_ReplacePart",
+            display_name="Replace Part",
+            category="AIGC/load",
+            description="Takes one part of a model, such as its VAE or a text encoder, from a file of its own. The "
+            "model before this node stays as it was.",
+            search_aliases=["vae loader", "clip loader", "unet loader", "diffusion model", "text encoder"],
+            inputs=[
+                inp(AIGC_MODEL.Input, "model", tooltip="The model whose part is replaced."),
+                inp(
+                    io.Combo.Input,
+                    "part",
+                    options=["vae", "text_encoder", "text_encoder_2", "text_encoder_3", "transformer", "unet"],
+                    default="vae",
+                    tooltip="Which part, by the name that Model Info shows.",
+                ),
+                inp(
+                    io.Combo.Input,
+                    "file",
+                    options=loading.list_parts(_host.roots()) or ["none"],  # an empty drop-down could not be sent
+                    tooltip="A .safetensors file from the host's diffusion_models, vae or text_encoders folder.",
+                ),
+                inp(
+                    io.String.Input,
+                    "path",
+                    default="",
+                    optional=True,
+                    tooltip="Instead of the list: a .safetensors file on this machine. Wins over the list when filled.",
+                ),
+            ],
+            outputs=[AIGC_MODEL.Output("out_model", display_name="model", tooltip="The model with this part.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, part: str, file: str, path: str = "") -> io.NodeOutput:
+        from ..pipelines import loading
+
+        return io.NodeOutput(_host.keep_while_wired(loading.open_part(model, part, path or file, roots=_host.roots())))
+
+
 class ModelInfo(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:

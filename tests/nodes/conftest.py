@@ -51,6 +51,24 @@ def broken_vae(tiny: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def part_files(tiny: Path, models_folder: Path) -> dict[str, str]:
+    """The parts of tiny/sd15 as files in the host's folders, and another autoencoder: names in the list by what they are."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    found = {}
+    for part, kind in (("vae", "vae"), ("text_encoder", "text_encoders"), ("unet", "diffusion_models")):
+        (file,) = (tiny / "sd15" / part).glob("*.safetensors")
+        (models_folder / kind).mkdir(exist_ok=True)
+        shutil.copy(file, models_folder / kind / f"tiny_{part}.safetensors")
+        found[part] = f"{kind}/tiny_{part}.safetensors"
+    weights = load_file(models_folder / found["vae"])
+    other = {name: value + 0.01 * torch.ones_like(value) for name, value in weights.items()}
+    save_file(other, models_folder / "vae" / "other.safetensors")
+    return {**found, "other": "vae/other.safetensors"}
+
+
+@pytest.fixture(scope="session")
 def tiny_lora(tiny: Path, models_folder: Path) -> str:
     """A random LoRA for the denoiser of tiny/sd15, in the host's models/loras."""
     import torch

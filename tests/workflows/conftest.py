@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..nodes.conftest import models_folder, tiny, tiny_lora, url  # noqa: F401
+from ..nodes.conftest import models_folder, part_files, tiny, tiny_lora, url  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,21 @@ def test_lora_makes_two_pictures_that_differ_until_the_strength_is_0(do, url, ti
         assert np.array_equal(*pair) is equal
 
 
+def test_parts_come_from_files_of_their_own(do, url, part_files):
+    size = {"Size.width": "32", "Size.height": "32"}
+    encoder, unet = part_files["text_encoder"], part_files["unet"]
+    parts = {"CLIP.part": "text_encoder", "CLIP.file": encoder, "T5.part": "unet", "T5.file": unet}
+    pictures = {}
+    for vae in ("vae", "other"):
+        settings = {**TINY, **size, **parts, "Model.model": "tiny/sd15", "VAE.file": part_files[vae]}
+        result, ids = do("flux_from_parts", settings)
+        pictures[vae] = images(url, result, ids["Save"])[0]
+    plain, ids = do("text_to_image", {**TINY, **size, "Model.model": "tiny/sd15", "Sample.cfg": "3.5",
+                                      "Prompt.guided": "false"})  # fmt: skip
+    assert np.array_equal(pictures["vae"], images(url, plain, ids["Save"])[0])
+    assert not np.array_equal(pictures["other"], pictures["vae"])
+
+
 def test_the_hosts_vae_decodes_our_latents(do, url, full_size_vae):
     small = {**TINY, "Model.model": "tiny/full-vae", "Size.width": "64", "Size.height": "64"}
     result, ids = do("sample_to_host_vae", {**small, "Host VAE.vae_name": full_size_vae})

@@ -186,6 +186,7 @@ def test_two_processes_at_once_download_each_file_once(hub, roots):
     outputs = {process.communicate(timeout=60)[0] for process in processes}
     assert all(process.returncode == 0 for process in processes) and len(outputs) == 1
     assert hub.served == {name: len(data) for name, data in hub.files.items() if data}
+    assert len([path for path, _ in hub.asked if path.startswith("/api/")]) == 1, "who waited asks nothing"
     assert left_over(roots) == []
 
 
@@ -197,6 +198,7 @@ def test_two_threads_at_once_download_each_file_once(hub, roots):
     for thread in threads:
         thread.join(60)
     assert hub.served == {name: len(data) for name, data in hub.files.items() if data}
+    assert len([path for path, _ in hub.asked if path.startswith("/api/")]) == 1, "who waited asks nothing"
 
 
 def test_who_waits_for_another_process_can_be_stopped(hub, roots):

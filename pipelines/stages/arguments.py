@@ -62,6 +62,12 @@ def frames_name(pipe: Any) -> str | None:
     return next((name for name in FRAMES if name in names), None)
 
 
+def decode_chunk(pipe: Any) -> int:
+    """How many frames of a video this pipeline decodes at a time; 0 for all."""
+    size = accepted(pipe).get("decode_chunk_size")
+    return size.default if size is not None and isinstance(size.default, int) else 0
+
+
 def seconds_name(pipe: Any) -> str | None:
     """How this pipeline names the length of a sound, or None if it makes none."""
     names = accepted(pipe)

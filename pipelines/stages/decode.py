@@ -113,8 +113,22 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
         if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
             return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
-        out = decoder.decode(z, *_to(args, runtime), **_to(kwargs, runtime), return_dict=False)[0]
-        return _processed(pipe, out).float().cpu()
+        args, kwargs = _to(args, runtime), _to(kwargs, runtime)
+        parts = z.split(arguments.decode_chunk(pipe) or len(z))
+        out = torch.cat([decoder.decode(part, *args, **kwargs, return_dict=False)[0] for part in parts])
+        return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()
+
+
+def _cropped(pipe: Any, out: torch.Tensor, latents: Mapping[str, Any]) -> torch.Tensor:
+    """What a family made in a size it was trained for ("resolution binning"), brought to the size that was asked for."""
+    trace = latents.get("aigc")
+    if not isinstance(trace, Trace) or trace.samples.shape != latents["samples"].shape:
+        return out
+    size = trace.arguments
+    if "use_resolution_binning" not in arguments.accepted(pipe) or not {"width", "height"} <= size.keys():
+        return out
+    processor = pipe.video_processor if out.ndim == 5 else pipe.image_processor
+    return processor.resize_and_crop_tensor(out, size["width"], size["height"])
 
 
 def _to(values: Any, runtime: Runtime) -> Any:

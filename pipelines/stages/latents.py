@@ -17,7 +17,7 @@ from .arguments import accepted, frames_name, seconds_name
 from .convention import from_host_shape, to_host
 from .pipe import decoder_name, skeleton
 
-_CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim")
+_CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim", "latent_dim")
 _SPATIAL = (
     "vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor", "vae_scale_factor"
 )  # fmt: skip
@@ -149,7 +149,8 @@ def _sound(pipe: Any, seconds: float) -> tuple[int, dict[str, Any]]:
     """
     name, fixed = seconds_name(pipe), pipe.transformer.config.get("sample_size")
     rate = pipe.vae.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
-    hop = getattr(pipe.vae, "hop_length", None)
+    stated = [getattr(pipe.vae, n, None) or pipe.vae.config.get(n) for n in ("hop_length", "downsampling_ratio")]
+    hop = next((n for n in stated if n), None)
     if not rate or not hop:
         raise AigcError(
             f"Expected a model that states sample rate and hop length, got {type(pipe).__name__}: "

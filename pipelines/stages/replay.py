@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..payloads import Recorded
+from .arguments import decode_chunk
 
 # What a pipeline handed to `decode`: the latents, and the call's other arguments.
 Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
@@ -225,7 +226,7 @@ def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
             raise StageDone
         return DecoderOutput(sample=z)
 
-    in_chunks = "decode_chunk_size" in inspect.signature(type(pipe).__call__).parameters
+    in_chunks = bool(decode_chunk(pipe))
     with ExitStack() as stack:
         if in_chunks:
             from diffusers.models.autoencoders.vae import DecoderOutput

@@ -7,17 +7,13 @@ CFG_CONCATENATED = {"StableAudioPipeline"}
 
 # Their tail does more than `vae.decode` and a processor: decode by running the pipeline with an empty schedule.
 TAIL_REPLAY = (
-    "AnimateDiff",
+    "Allegro",
     "Cosmos",
     "SkyReelsV2Pipeline",
     "SkyReelsV2ImageToVideo",
     "HunyuanVideoImageToVideo",
     "HunyuanSkyreels",
     "WanAnimate",
-    "SanaPipeline",
-    "SanaPAG",
-    "SanaControlNet",
-    "PixArt",
     "Latte",
     "AceStep",
     "AudioLDM2",

@@ -293,18 +293,28 @@ BUILD: dict[str, Callable[[], Any]] = {
 }
 
 
-def pipeline(name: str) -> Any:
-    """The tiny pipeline of a family, in memory, weights always the same, all parts in eval mode."""
+def made(make: Callable[[], Any]) -> Any:
+    """A tiny pipeline in memory, weights always the same, all parts in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        pipe = BUILD[name]()
+        pipe = make()
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval()
     return pipe
 
 
+def pipeline(name: str) -> Any:
+    """The tiny pipeline of a family."""
+    return made(BUILD[name])
+
+
+def saved(make: Callable[[], Any], folder: Path) -> Path:
+    """Save a tiny pipeline as a diffusers folder and return that folder."""
+    made(make).save_pretrained(folder)
+    return Path(folder)
+
+
 def build(name: str, folder: Path) -> Path:
     """Save the tiny pipeline of a family as a diffusers folder and return that folder."""
-    pipeline(name).save_pretrained(folder)
-    return Path(folder)
+    return saved(BUILD[name], folder)

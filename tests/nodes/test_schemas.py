@@ -12,6 +12,7 @@ from .canvas import fetch
 EXPECTED = {
     "AIGC_LoadModel": ("Load Model", "AIGC/load"),
     "AIGC_LoadLora": ("Load LoRA", "AIGC/load"),
+    "AIGC_ReplacePart": ("Replace Part", "AIGC/load"),
     "AIGC_ModelInfo": ("Model Info", "AIGC/load"),
     "AIGC_DownloadModel": ("Download Model", "AIGC/load"),
     "AIGC_EncodePrompt": ("Encode Prompt", "AIGC/condition"),

@@ -72,7 +72,8 @@ def fill(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     """Random values in place, quick also for a billion of them."""
     noise = torch.randn(1_000_003, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        for number, value in enumerate(module.parameters()):
+        # Buffers too: memory that nobody wrote may hold NaN, which equals nothing.
+        for number, value in enumerate(v for v in module.state_dict().values() if v.is_floating_point()):
             flat, start = value.view(-1), number * 7919 % 500_000
             for begin in range(0, len(flat), 500_000):
                 piece = flat[begin : begin + 500_000]

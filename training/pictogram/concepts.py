@@ -5,8 +5,8 @@
 3. A name that differs from an accepted one only by a colour or by "face" is dropped ("blue book", "dog face").
 4. A picture closer than ``MIN_DISTANCE`` to an accepted one is dropped (yellow faces, moon phases, trains).
 5. The first ``POOL`` of what is left are drawn and encoded.
-6. Of these, the ``COUNT`` with the shortest names are trained and shipped: the words used most are the short ones
-   (Zipf, 1935, the law of abbreviation). Raise ``COUNT`` for a longer training.
+6. They are numbered by the length of their names: the words used most are the short ones (Zipf, 1935, the law of
+   abbreviation). The first ``COUNT`` are trained and shipped; a smaller number makes a shorter training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 POOL = 448
-COUNT = 128
+COUNT = 448
 MIN_DISTANCE = 0.2
 GROUPS = {
     "Smileys & Emotion",

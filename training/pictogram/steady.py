@@ -113,14 +113,18 @@ class Pairs:
         return self.padded(clean), self.padded(noisy), [0, *places, len(clean) + 1, *tail]
 
 
-def train(work: Path, minutes: float, batch: int = 32, rate: float = 5e-4) -> None:
-    """Distil for a wall-clock budget, the rate falling linearly; the student replaces ``work/text_encoder``."""
+def train(work: Path, minutes: float, resume: bool, batch: int = 32, rate: float = 5e-4) -> None:
+    """Distil for a wall-clock budget, the rate falling linearly; the student replaces ``work/text_encoder``.
+
+    resume: go on with the student of an earlier run instead of a copy of the teacher.
+    """
     torch.manual_seed(0)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
     if not (work / "text_encoder_named").exists():
         (work / "text_encoder").rename(work / "text_encoder_named")
     teacher = CLIPTextModel.from_pretrained(work / "text_encoder_named", dtype=torch.float32).eval()
-    student = CLIPTextModel.from_pretrained(work / "text_encoder_named", dtype=torch.float32)
+    begin = work / ("text_encoder" if resume else "text_encoder_named")
+    student = CLIPTextModel.from_pretrained(begin, dtype=torch.float32)
     pairs = Pairs(work, tokenizer, random.Random(0))
     optimizer = torch.optim.AdamW(student.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0)
     start, step, average = time.monotonic(), 0, 0.0
@@ -150,10 +154,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--resume", action="store_true", help="go on with the student of an earlier run")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.work, args.minutes)
+    train(args.work, args.minutes, args.resume)
 
 
 if __name__ == "__main__":

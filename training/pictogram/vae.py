@@ -116,8 +116,21 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels
 
 
-def train(vae: AutoencoderTiny, pixels: Tensor, minutes: float, batch: int, rate: float, log: Path) -> None:
-    """Train the decoder for a wall-clock budget, the rate following a cosine over that budget."""
+def train(
+    vae: AutoencoderTiny,
+    pixels: Tensor,
+    minutes: float,
+    batch: int,
+    rate: float,
+    log: Path,
+    bf16: bool = False,
+    noise: float = LATENT_NOISE,
+) -> None:
+    """Train the decoder for a wall-clock budget, the rate following a cosine over that budget.
+
+    bf16: convolutions in bfloat16, weights and loss in float32. noise: each picture's latents get up to this deviation
+    of noise, in units of scaled latents: what is left in sampled latents must not show as specks.
+    """
     generator = torch.Generator().manual_seed(1)
     vae.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0)
@@ -129,9 +142,11 @@ def train(vae: AutoencoderTiny, pixels: Tensor, minutes: float, batch: int, rate
         target = augment(to_signed(pixels[chosen]), generator).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             latents = vae.encoder(target)
-            level = LATENT_NOISE / SCALING * torch.rand(batch, 1, 1, 1, generator=generator)
+            level = noise / SCALING * torch.rand(batch, 1, 1, 1, generator=generator)
             latents = latents + level * torch.randn(latents.shape, generator=generator)
-        decoded = vae.decoder(latents)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            decoded = vae.decoder(latents)
+        decoded = decoded.float()
         loss = reconstruction_loss(decoded, target)
         optimizer.zero_grad()
         loss.backward()
@@ -157,19 +172,21 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--resume", action="store_true", help="go on from the saved decoder with a new cosine")
+    parser.add_argument("--resume", type=Path, help="folder of an autoencoder to go on from, with a new cosine")
+    parser.add_argument("--noise", type=float, default=LATENT_NOISE, help="largest deviation of the noise on latents")
+    parser.add_argument("--bf16", action="store_true", help="twice as fast on a processor with bfloat16 instructions")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     pixels = load_pixels(args.work)
     if args.resume:
-        vae = AutoencoderTiny.from_pretrained(args.work / "vae")
+        vae = AutoencoderTiny.from_pretrained(args.resume)
     else:
         vae = new_vae()
         set_encoder(vae, to_signed(pixels[torch.from_numpy(np.load(args.work / "pictures.npz")["colour"]) < 0]))
-        torch.save(encode_all(vae, pixels), args.work / "latents.pt")
-        vae.save_pretrained(args.work / "vae")
-    train(vae, pixels, args.minutes, args.batch, args.rate, args.work / "vae.jsonl")
+    torch.save(encode_all(vae, pixels), args.work / "latents.pt")
+    vae.save_pretrained(args.work / "vae")
+    train(vae, pixels, args.minutes, args.batch, args.rate, args.work / "vae.jsonl", args.bf16, args.noise)
     vae.save_pretrained(args.work / "vae")
 
 

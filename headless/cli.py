@@ -111,7 +111,7 @@ def _run_somewhere(options: argparse.Namespace, workflow: Any) -> Report:
     job = Job(options.workflow, options.settings, options.output, options.previews, options.timeout)
     if options.server:
         return asyncio.run(run_job(job, workflow, options.server))
-    with _own_host(options) as host:
+    with _own_host(options, previews=options.previews is not None) as host:
         job.input_folders = [host.host_dir / "input"]
         report = asyncio.run(run_job(job, workflow, host.url))
         if host.process and host.process.poll() is not None:
@@ -120,19 +120,21 @@ def _run_somewhere(options: argparse.Namespace, workflow: Any) -> Report:
 
 
 @contextlib.contextmanager
-def _own_host(options: argparse.Namespace) -> Iterator[Host]:
+def _own_host(options: argparse.Namespace, previews: bool) -> Iterator[Host]:
     host_dir = options.host_dir or ensure_host(progress=_say)
     base_dir = options.base_dir or cache_root() / "base"
     is_pack = all((ROOT / name).is_file() for name in ("__init__.py", "nodes/__init__.py"))  # not when pip installed
     packs = [ROOT] if is_pack else []
     _say(f"Starting ComfyUI from {host_dir}")
-    with Host(host_dir, base_dir, packs, options.port, share_with=host_dir) as host:
+    # ComfyUI makes no previews unless it is told to.
+    arguments = ["--preview-method", "auto"] if previews else []
+    with Host(host_dir, base_dir, packs, options.port, share_with=host_dir, arguments=arguments) as host:
         yield host
 
 
 def _canvas(options: argparse.Namespace) -> int:
     try:
-        with _own_host(options) as host:
+        with _own_host(options, previews=True) as host:
             print(host.url, flush=True)
             _say("Ctrl-C stops it.")
             code = host.process.wait() if host.process else OK

@@ -142,6 +142,17 @@ def test_previews_are_kept(aigc, bare_host, write, tmp_path):
     assert size_and_color(tmp_path / "steps" / "3-0001.png") == ((40, 24), (0, 0, 50))
 
 
+@pytest.mark.host
+def test_a_host_of_our_own_makes_a_preview_of_every_step_when_they_are_kept(aigc, host_dir, tmp_path):
+    workflow = Path(__file__).parents[2] / "workflows" / "text_to_image.json"
+    own = ("--host-dir", host_dir, "--base-dir", tmp_path / "base", "--set", "Sample.steps=3")
+    done = aigc("run", workflow, *own, "--previews", "steps", "--output", "out")
+    assert done.code == 0, done.err
+    previews = sorted((tmp_path / "steps").iterdir())
+    assert len(previews) == 3
+    assert all(min(Image.open(path).size) >= 64 for path in previews)
+
+
 def test_refused_values_exit_3_with_one_line_each(aigc, bare_host, write):
     done = aigc("run", write(api_workflow(width=0, height=-1)), "--server", bare_host.url, "--json")
     assert done.code == 3

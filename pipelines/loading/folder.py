@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import AigcError
 from ..payloads import Model
+from ..sources.layout import INDEX
 
-INDEX = "model_index.json"
 # Keys by which configs ask a loader to import Python files that come with the model.
 CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipeline")
 

@@ -191,8 +191,9 @@ def _environment() -> dict[str, str]:
     without any, every start compiles torch and the host again, which takes longer than the pictures.
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-    # Threads that spin while they wait take the cores from those that work, as soon as anything else runs here.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait take the cores from those that work, as soon as anything else runs here.
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", "10000")
     if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
         environment.setdefault("PYTHONPYCACHEPREFIX", str(cache_root() / "bytecode"))
     return environment

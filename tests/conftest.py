@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: a busy machine's cores are not to be spun on
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch: a busy machine's cores are not to be spun on
 ROOT = Path(__file__).resolve().parents[1]
 MAY_NOT_SKIP = ("host", "browser")
 

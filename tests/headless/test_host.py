@@ -124,8 +124,12 @@ def test_bytecode_goes_to_our_cache_where_python_may_not_write_it(monkeypatch):
     assert "PYTHONPYCACHEPREFIX" not in _environment(), "else Python keeps bytecode where it always does"
 
 
-def test_threads_of_our_host_do_not_spin_unless_asked_to(monkeypatch):
+def test_threads_of_our_host_spin_briefly_unless_asked_otherwise(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert _environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    assert _environment()["GOMP_SPINCOUNT"] == "10000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert _environment()["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert _environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in _environment()

@@ -60,6 +60,15 @@ def test_inpaint_runs_as_it_is_and_draws_only_the_right_half_anew(do, url):
     assert change[:, : middle - 24].mean() < 8 and change[:, middle + 24 :].mean() > 20
 
 
+def test_outpaint_runs_as_it_is_and_draws_what_was_cut_off(do, url):
+    result, ids = do("outpaint", {})
+    first, second = (images(url, result, ids[t])[0].astype(float) for t in ("First Picture", "Save"))
+    middle = first.shape[1] // 2
+    assert second.shape == first.shape, "the half that was kept, widened again"
+    assert np.abs(first - second).mean(-1)[:, : middle - 24].mean() < 8
+    assert (second[:, middle + 8 :] < 200).mean() > 0.05, "something is drawn there"
+
+
 def test_download_model_runs_as_it_is_without_a_network(do, url):
     result, ids = do("download_model", {})
     (picture,) = images(url, result, ids["Save"])

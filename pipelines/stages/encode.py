@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -30,6 +30,7 @@ def encode_prompt(
     *,
     guided: bool = True,
     images: torch.Tensor | None = None,
+    extra: Mapping[str, Any] | None = None,
     runtime: Runtime | None = None,
 ) -> Conditioning:
     """Encode one or several prompts; only the text encoders (and, with images, what encodes those) hold weights.
@@ -37,19 +38,21 @@ def encode_prompt(
     prompts: one entry a picture of the batch. negative_prompts: one for all, or one each.
     guided: make what guidance needs (negative encodings); without it the sampler runs at cfg 1.
     images: [B, H, W, C] in 0..1, for families that are conditioned on pictures.
-    Raises AigcError for counts that do not match and for images on a family that takes none.
+    extra: further arguments of the pipeline's call in its own words (a mask as `mask_image`, a second picture); they are
+        given to it in the sampler too. Pictures in it are PIL images or what else the pipeline takes.
+    Raises AigcError for counts that do not match, for images on a family that takes none, and for arguments it has not.
     """
     runtime = runtime or Runtime()
     texts, negatives = paired(prompts, negative_prompts)
     check_encodable([*texts, *negatives])
     if not hasattr(loading.pipeline_class(model), "encode_prompt"):
-        extra = image_arguments(skeleton(model, runtime), images)
+        extra = call_arguments(skeleton(model, runtime), images, extra)
         return Conditioning(model.pipeline_class, (), texts, negatives, guided, extra)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "text", runtime))
-        extra = image_arguments(pipe, images)
+        extra = call_arguments(pipe, images, extra)
         decoder = None
-        if images is not None:
+        if images is not None or any(map(_is_picture, extra.values())):
             decoder = getattr(stack.enter_context(stage(model, "vae", runtime, alongside="text")), decoder_name(model))
             stack.enter_context(shadowed(pipe, decoder_name(model), decoder))
         else:  # Wan VACE encodes an empty video: left to the sampler, which knows its size
@@ -100,6 +103,24 @@ def encoding_strength(pipe: Any, guided: bool) -> float:
     default = arguments.accepted(pipe).get("guidance_scale")
     value = default.default if default is not None else None
     return value if isinstance(value, float | int) and value > 1 else 5.0
+
+
+def call_arguments(pipe: Any, images: torch.Tensor | None, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The pictures and further arguments as the pipeline's call takes them."""
+    extra, names = dict(extra or {}), arguments.accepted(pipe)
+    unknown = sorted(set(extra) - set(names))
+    if unknown:
+        raise AigcError(
+            f"Expected arguments of {type(pipe).__name__}, got {', '.join(unknown)}: it takes {', '.join(names)}."
+        )
+    given = images is None and any(name in extra for name in IMAGE_INPUTS)
+    return {**({} if given else image_arguments(pipe, images)), **extra}
+
+
+def _is_picture(value: Any) -> bool:
+    from PIL.Image import Image
+
+    return any(map(_is_picture, value)) if isinstance(value, list | tuple) else isinstance(value, Image | torch.Tensor)
 
 
 def image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from ...payloads import Conditioning, Model, Recorded
 from ...runtime import Runtime
 from .. import arguments
-from ..encode import check_encodable, encoding_strength, image_arguments, paired
+from ..encode import call_arguments, check_encodable, encoding_strength, paired
 from ..replay import map_tensors
 from .dressed import before_denoise, blocks_by_stage, quiet
 from .folder import present
@@ -26,6 +26,7 @@ def encode_prompt(
     *,
     guided: bool = True,
     images: torch.Tensor | None = None,
+    extra: Mapping[str, Any] | None = None,
     runtime: Runtime | None = None,
 ) -> Conditioning:
     """Run every block before `denoise` that these inputs ask for, and keep what they put into the state.
@@ -37,7 +38,7 @@ def encode_prompt(
     texts, negatives = paired(prompts, negative_prompts)
     check_encodable([*texts, *negatives])
     plain = skeleton(model, runtime)
-    extra = image_arguments(plain, images)
+    extra = call_arguments(plain, images, extra)
     inputs = {**arguments.prompts(plain, texts, negatives, guided), **extra}
     inputs["generator"] = torch.Generator("cpu").manual_seed(0)
     flow = blocks_by_stage(plain.blocks, inputs)

@@ -71,6 +71,23 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Control:
+    """A control net, or a T2I-Adapter, and the picture that it follows.
+
+    path: a diffusers folder or a .safetensors file. image: [B, H, W, C] in 0..1; one picture, or one a row of the batch.
+    strength: any real number of 0 or more; 0 is off. start, end: the part of the steps in which it acts, in 0..1.
+    mode: the number of the kind of picture for control nets of many kinds; -1 for control nets of one kind.
+    """
+
+    path: Path
+    image: Any
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    mode: int = -1
+
+
+@dataclass(frozen=True)
 class Conditioning:
     """AIGC_CONDITIONING: what a pipeline's own encoders returned, ready to be replayed by the sampler.
 
@@ -79,6 +96,7 @@ class Conditioning:
     prompts, negative_prompts: one entry a picture; equal length.
     guided: whether negative encodings were made, so that guidance can be used.
     arguments: further call arguments that the encoding used (images, their size), replayed by the sampler.
+    controls: control nets and their pictures, at work together.
     """
 
     pipeline_class: str
@@ -87,6 +105,11 @@ class Conditioning:
     negative_prompts: tuple[str, ...]
     guided: bool
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    controls: tuple[Control, ...] = ()
+
+    def with_control(self, control: Control) -> Conditioning:
+        """A copy with one control more; the original stays as it was."""
+        return replace(self, controls=(*self.controls, control))
 
 
 @dataclass(frozen=True)

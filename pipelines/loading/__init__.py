@@ -1,6 +1,6 @@
 """Model files: find, recognise, check, and load one part at a time."""
 
-from ..sources import Roots, list_loras, list_models, list_parts
+from ..sources import Roots, find_network, list_loras, list_models, list_networks, list_parts
 from .describe import describe
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
 from .lora import apply_loras, open_lora, remove_loras
@@ -16,11 +16,13 @@ __all__ = [
     "component_classes",
     "describe",
     "empty_parts",
+    "find_network",
     "fingerprint",
     "holds_weights",
     "is_stub",
     "list_loras",
     "list_models",
+    "list_networks",
     "list_parts",
     "load_part",
     "open_lora",

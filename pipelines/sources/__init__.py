@@ -5,7 +5,17 @@ Imports neither torch nor diffusers, so that the command line answers at once.
 
 from ..errors import AigcError
 from .inventory import Entry, inventory, verify
-from .places import Roots, find_lora, find_model, find_part, list_loras, list_models, list_parts
+from .places import (
+    Roots,
+    find_lora,
+    find_model,
+    find_network,
+    find_part,
+    list_loras,
+    list_models,
+    list_networks,
+    list_parts,
+)
 from .reference import Reference, parse
 from .resolver import Found, local, resolve
 from .watch import Watch
@@ -19,10 +29,12 @@ __all__ = [
     "Watch",
     "find_lora",
     "find_model",
+    "find_network",
     "find_part",
     "inventory",
     "list_loras",
     "list_models",
+    "list_networks",
     "list_parts",
     "local",
     "parse",

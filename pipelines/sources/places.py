@@ -21,6 +21,7 @@ class Roots:
     """The folders that models are looked for in; earlier folders win. Downloads go to the first of `diffusers`.
 
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
+    controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
     tokenizers: folders of tokenizer files by "clip" and "t5", for checkpoints that come without a tokenizer.
     """
 
@@ -30,6 +31,9 @@ class Roots:
     loras: tuple[Path, ...] = ()
     denoisers: tuple[Path, ...] = ()
     parts: tuple[Path, ...] = ()
+    controls: tuple[Path, ...] = ()
+    references: tuple[Path, ...] = ()
+    image_encoders: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -46,6 +50,27 @@ def list_loras(roots: Roots) -> list[str]:
 def list_parts(roots: Roots) -> list[str]:
     """The names of all files that hold one part, each with its folder, e.g. "vae/ae.safetensors"."""
     return list(_parts(roots))
+
+
+def list_networks(roots: tuple[Path, ...]) -> list[str]:
+    """The names of all networks below these folders: files, and folders that have a config beside the weights."""
+    return list(_networks(roots))
+
+
+def find_network(name: str, roots: tuple[Path, ...], what: str) -> Path:
+    """The file or folder of one network that a name or an absolute path means; `what` is what an error calls it."""
+    found = _find(name, _networks(roots), what, hub=False)
+    assert found is not None
+    return found
+
+
+def _networks(roots: tuple[Path, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name, path in _files(roots).items():
+        folder, _, _ = name.rpartition("/")
+        alone = not folder or not (path.parent / "config.json").is_file()
+        found.setdefault(name if alone else folder, path if alone else path.parent)
+    return found
 
 
 def find_part(name: str, roots: Roots) -> Path:

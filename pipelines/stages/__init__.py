@@ -1,5 +1,6 @@
 """Any diffusers pipeline in stages: each holds only its own weights, and together they equal the whole."""
 
+from .control import add_control
 from .decode import decode_audio, decode_image, decode_video, encode_image
 from .encode import encode_prompt
 from .latents import empty_latents
@@ -7,6 +8,7 @@ from .pipe import release_all
 from .sample import sample
 
 __all__ = [
+    "add_control",
     "decode_audio",
     "decode_image",
     "decode_video",

@@ -15,7 +15,7 @@ from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
 from .dispatch import by_kind
-from .pipe import decoder_name, roles, skeleton, stage
+from .pipe import decoder_name, parts_of, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at
 from .table import TEXT_IN_SAMPLER
 
@@ -56,12 +56,12 @@ def encode_prompt(
             decoder = getattr(stack.enter_context(stage(model, "vae", runtime, alongside="text")), decoder_name(model))
             stack.enter_context(shadowed(pipe, decoder_name(model), decoder))
         else:  # Wan VACE encodes an empty video: left to the sampler, which knows its size
-            codecs = [module for part in _of_role(pipe, model, "vae") for module in part.modules()]
+            codecs = [module for part in parts_of(pipe, model, "vae") for module in part.modules()]
             stack.enter_context(stopping_at(codecs))
         cfg = arguments.guidance(pipe, encoding_strength(pipe, guided))
         call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
         calls = stack.enter_context(recording(pipe, decoder))
-        stack.enter_context(stopping_at(_of_role(pipe, model, "denoiser")))
+        stack.enter_context(stopping_at(parts_of(pipe, model, "denoiser")))
         try:
             pipe(**call, generator=torch.Generator("cpu").manual_seed(0))
         except StageDone:
@@ -134,20 +134,15 @@ def image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
         return {}
     if name is None:
         raise AigcError(f"Expected no images for {type(pipe).__name__}, which takes none: disconnect them.")
-    pictures = [_to_pil(image) for image in images]
+    pictures = [to_pil(image) for image in images]
     call: dict[str, Any] = {name: pictures if len(pictures) > 1 else pictures[0]}
     if "height" in names and "width" in names:
         call.update(height=int(images.shape[1]), width=int(images.shape[2]))
     return call
 
 
-def _to_pil(image: torch.Tensor) -> Any:
+def to_pil(image: torch.Tensor) -> Any:
     from PIL import Image
 
     pixels = (image[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     return Image.fromarray(pixels)
-
-
-def _of_role(pipe: Any, model: Model, wanted: str) -> list[nn.Module]:
-    names = [n for n, role in roles(model).items() if role == wanted]
-    return [part for n in names if isinstance(part := getattr(pipe, n, None), nn.Module)]

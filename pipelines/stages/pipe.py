@@ -16,6 +16,7 @@ from .. import loading
 from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..runtime import Runtime
+from . import nets
 from .dispatch import by_kind
 from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, TILED, tail_replay
 
@@ -63,6 +64,12 @@ def real_parts(model: Model, stage: str) -> list[str]:
     if stage == "denoiser" and (not hasattr(cls, "encode_prompt") or cls.__name__ in TEXT_IN_SAMPLER):
         wanted = wanted | {"text"}
     return [name for name, role in roles(model).items() if role in wanted]
+
+
+def parts_of(pipe: Any, model: Model, wanted: str) -> list[nn.Module]:
+    """The pipeline's parts of one role, real or stubs."""
+    names = [n for n, role in roles(model).items() if role == wanted]
+    return [part for n in names if isinstance(part := getattr(pipe, n, None), nn.Module)]
 
 
 def _role_of_stub(role: str) -> str:
@@ -130,11 +137,12 @@ def _drop(key: tuple[Any, ...], name: str) -> None:
 
 
 def release_all() -> None:
-    """Forget every loaded stage."""
+    """Forget every loaded stage, and the networks beside them."""
     with _lock:
         for key in list(_held):
             for name in list(_held[key]):
                 _drop(key, name)
+        nets.release()
 
 
 def _make_room(key: tuple[Any, ...], stays: set[str], keep: bool) -> None:

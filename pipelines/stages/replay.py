@@ -99,6 +99,24 @@ def recording(pipe: Any, decoder: nn.Module | None) -> Iterator[list[Recorded]]:
         yield calls
 
 
+def seeded(encoded: Any, generators: Sequence[torch.Generator]) -> Any:
+    """What `vae.encode` returned, drawing from these generators, one a row, where a pipeline names none (SD 3's controls)."""
+    posterior = getattr(encoded, "latent_dist", None)
+    if posterior is None or not generators or not hasattr(posterior, "std"):
+        return encoded
+    draw = posterior.sample
+
+    def sample(generator: Any = None) -> torch.Tensor:
+        if generator is not None or len(posterior.mean) % len(generators):
+            return draw(generator)
+        rows = (len(posterior.mean) // len(generators), *posterior.mean.shape[1:])
+        noise = torch.stack([torch.randn(rows, generator=one) for one in generators], dim=1).flatten(0, 1)
+        return posterior.mean + posterior.std * noise.to(posterior.mean)
+
+    posterior.sample = sample
+    return encoded
+
+
 def _expand(result: Any, singles: int, rows: Sequence[int], halves: bool, guided: bool) -> Any:
     """Recorded results for `singles` prompts as results for the prompts `rows` picks (a row may come many times).
 

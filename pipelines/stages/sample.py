@@ -9,15 +9,18 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..guiders import Guider
 from ..payloads import Conditioning, Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
+from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
+from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
 from .pipe import decoder_name, stage
 from .preview import Preview
-from .replay import StageDone, capturing_decode, replaying
+from .replay import StageDone, capturing_decode, replaying, seeded
 from .start import Start
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
 from .tail import TailMap, after_prepare, probe
@@ -35,6 +38,7 @@ def sample(
     cfg: float = 5.0,
     scheduler: str = DEFAULT,
     denoise: float = 1.0,
+    guider: Guider | None = None,
     on_step: OnStep | None = None,
     runtime: Runtime | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def sample(
         "noise_mask" (0..1) the content is kept where the mask is 0.
     seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run.
     cfg: guidance strength in the pipeline's own scale. denoise: 0 (nothing) to 1 (from pure noise).
+    guider: another way to guide than the pipeline's own, at strength `cfg`; without guidance (cfg 1) it has no say.
     on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
     Returns a LATENT. Raises AigcError when an input does not fit the model.
     """
@@ -56,11 +61,14 @@ def sample(
         if denoise == 0:
             return dict(latents)
         rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
-        run = _Run(model, pipe, conditioning, runtime, shape, rows, guided=cfg > arguments.without_guidance(pipe))
+        controls = active(conditioning.controls)
+        whole = stack.enter_context(controlled(pipe, model, controls, runtime))
+        guided = cfg > arguments.without_guidance(whole)
+        run = _Run(model, whole, pipe, conditioning, runtime, shape, rows, guided=guided)
         call = {
-            **arguments.of_conditioning(pipe, conditioning, rows),
-            **arguments.size(pipe, _fixed_size(conditioning, call_size(pipe, shape, latents))),
-            **arguments.guidance(pipe, _strength(pipe, conditioning, cfg)),
+            **arguments.of_conditioning(whole, conditioning, rows),
+            **arguments.size(whole, _fixed_size(conditioning, call_size(pipe, shape, latents))),
+            **arguments.guidance(whole, _strength(whole, conditioning, cfg)),
         }
         start, mask = None, latents.get("noise_mask")
         if denoise < 1 or mask is not None:
@@ -69,7 +77,10 @@ def sample(
         watch = Watch(keep=steps if denoise < 1 else None, unit_noise=denoise < 1)
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
         total = int(steps / denoise)
-        z, rest = run(call, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+        if guider is not None and guided and conditioning.guided:
+            stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
+        controlling = control_arguments(whole, controls, call, len(rows))
+        z, rest = run({**call, **controlling}, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
     return _latent(latents, shape, z, rest, pipe, call, conditioning)
 
 
@@ -115,31 +126,36 @@ def _fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, A
 
 
 class _Run:
-    """One call of a pipeline in this stage, and the shorter ones that probe it."""
+    """One call of a pipeline in this stage, and the shorter ones that probe it.
+
+    pipe: what runs. plain: the same without control nets; its tail is the same.
+    """
 
     def __init__(
         self,
         model: Model,
         pipe: Any,
+        plain: Any,
         conditioning: Conditioning,
         runtime: Runtime,
         shape: Geometry,
         rows: list[int],
         guided: bool,
     ) -> None:
-        self.model, self.pipe, self.shape, self.guided = model, pipe, shape, guided
+        self.model, self.pipe, self.plain, self.shape, self.guided = model, pipe, plain, shape, guided
         self.decoder = getattr(pipe, decoder_name(model))
         self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
+        self.generators: list[torch.Generator] = []  # for what draws from none: seeded as the run's, apart from them
 
-    def _replay(self, rows: list[int]) -> Any:
+    def _replay(self, pipe: Any, rows: list[int]) -> Any:
         return replaying(
-            self.pipe,
+            pipe,
             self.decoder,
             self.conditioning.calls,
             prompts=len(self.conditioning.prompts),
             rows=rows,
             device=self.runtime.device,
-            halves=type(self.pipe).__name__ in CFG_CONCATENATED,
+            halves=type(pipe).__name__ in CFG_CONCATENATED,
             guided=self.guided,
             encode=self._encode,
         )
@@ -147,14 +163,16 @@ class _Run:
     def _encode(self, *args: Any, **kwargs: Any) -> Any:
         """Pictures that Encode Prompt did not see at this size, as it knows no frame count: encoded for real."""
         with stage(self.model, "vae", self.runtime, alongside="denoiser") as pipe:
-            return getattr(pipe, decoder_name(self.model)).encode(*args, **kwargs)
+            return seeded(getattr(pipe, decoder_name(self.model)).encode(*args, **kwargs), self.generators)
 
     def tail_map(self, call: Mapping[str, Any]) -> TailMap:
         """The pipeline's tail for one row of this call."""
-        one = {**call, **arguments.of_conditioning(self.pipe, self.conditioning, self.rows[:1])}
+        named = arguments.accepted(self.plain)
+        one = {k: v for k, v in call.items() if k in named}
+        one.update(arguments.of_conditioning(self.plain, self.conditioning, self.rows[:1]))
         one.update({k: v for k, v in call.items() if k in ("height", "width", *FRAMES)})
-        with self._replay(self.rows[:1]):
-            return probe(self.pipe, self.decoder, one)
+        with self._replay(self.plain, self.rows[:1]):
+            return probe(self.plain, self.decoder, one)
 
     def reporter(self, on_step: OnStep | None, tail: TailMap | None, call: Mapping[str, Any]) -> Any:
         """What the scheduler calls after each step: interrupt first, then the caller's report."""
@@ -177,8 +195,9 @@ class _Run:
         start: Start | None,
     ) -> tuple[torch.Tensor, Any]:
         pipe, own = self.pipe, self.pipe.scheduler
+        self.generators = [torch.Generator("cpu").manual_seed(one.initial_seed()) for one in generators]
         with ExitStack() as stack:
-            stack.enter_context(self._replay(self.rows))
+            stack.enter_context(self._replay(pipe, self.rows))
             captured = stack.enter_context(capturing_decode(pipe, self.decoder))
             if start is not None:
                 stack.enter_context(after_prepare(pipe, start.prepared))

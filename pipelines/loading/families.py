@@ -19,7 +19,7 @@ Dims = tuple[int | None, ...]
 CONFIGS = Path(__file__).parent / "configs"
 
 # What may stand before a denoiser's tensors: saved with the whole model, or alone.
-DENOISER = ("model.diffusion_model.", "diffusion_model.", "")
+DENOISER = ("model.diffusion_model.", "diffusion_model.", "model.", "")
 VAE = ("first_stage_model.", "vae.")
 SD = {"unet": DENOISER[:1], "vae": VAE, "text_encoder": ("cond_stage_model.transformer.",)}
 SD2 = {**SD, "text_encoder": ("cond_stage_model.model.",)}
@@ -42,6 +42,15 @@ FLUX = {
     "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
 }
 
+
+def _with_encoder(name: str) -> dict[str, tuple[str, ...]]:
+    return {"transformer": DENOISER, "vae": VAE, "text_encoder": (f"text_encoders.{name}.transformer.",)}
+
+
+T5, UMT5 = _with_encoder("t5xxl"), _with_encoder("umt5xxl")
+WAN_I2V = {**UMT5, "image_encoder": ("clip_vision.",)}
+QWEN, QWEN3, GEMMA, PILE = (_with_encoder(name) for name in ("qwen25_7b", "qwen3_4b", "gemma2_2b", "pile_t5xl"))
+
 IN = "input_blocks.0.0.weight"  # [width, in_channels, 3, 3]
 SD_TEXT = "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"  # [width, text width]
 XL_TEXT = "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
@@ -51,6 +60,30 @@ FLUX_IMAGE = "img_in.weight"  # [width, in_channels]
 FLUX_BLOCK = "double_blocks.0.img_attn.norm.key_norm.scale"
 FLUX_GUIDANCE = "guidance_in.in_layer.weight"
 CHROMA = "distilled_guidance_layer.in_proj.weight"
+CHROMA_PIXELS = "nerf_blocks.0.norm.scale"  # Radiance works without an autoencoder
+FLUX2 = "double_stream_modulation_img.lin.weight"
+WAN = "patch_embedding.weight"  # [width, in_channels, 1, 2, 2]
+WAN_HEAD = "head.modulation"  # [1, 2, width]
+WAN_IMAGE = "img_emb.proj.0.bias"
+# Wan's further inputs, by what only they have: VACE, Animate, camera, speech, first and last frame.
+WAN_OTHERS = (
+    "vace_patch_embedding.weight", "face_adapter.fuser_blocks.0.k_norm.weight", "control_adapter.conv.weight",
+    "casual_audio_encoder.encoder.final_linear.weight", "audio_proj.audio_proj_glob_1.layer.bias",
+    "img_emb.emb_pos", "ref_conv.weight",
+)  # fmt: skip
+QWEN_NORM = "txt_norm.weight"  # [text width]
+QWEN_IMAGE = "img_in.weight"
+QWEN_OTHERS = ("time_text_embed.addition_t_embedding.weight", "__index_timestep_zero__")
+CAPTION = "cap_embedder.1.weight"  # [width, text width]
+Z_PADDING = "cap_pad_token"
+Z_OTHERS = ("siglip_embedder.1.weight", "control_layers.0.before_proj.weight")
+LTX_IN = "patchify_proj.weight"  # [width, 128]
+LTX_WIDTH = "transformer_blocks.0.scale_shift_table"
+LTX2_AUDIO = "audio_patchify_proj.weight"
+LTX_TIMED = "vae.decoder.last_time_embedder.timestep_embedder.linear_1.weight"
+LTX_ENCODER = "vae.encoder.conv_out.conv.weight"
+AURA = "double_layers.0.attn.w1q.weight"
+AURA_PLACES = "positional_encoding"  # [1, positions, width]
 
 
 @dataclass(frozen=True)
@@ -60,6 +93,7 @@ class Family:
     config: its folder in `configs/`. name: what people call it.
     prefixes: part -> what may stand before its tensors' names.
     marks: denoiser tensor -> the dimensions that it has (None: any); all of them must fit. absent: must not be there.
+    words: the tensor beside the text encoder that holds its tokenizer's sentencepiece model; "" for the host's files.
     """
 
     config: str
@@ -67,14 +101,23 @@ class Family:
     prefixes: Mapping[str, tuple[str, ...]]
     marks: Mapping[str, Dims]
     absent: tuple[str, ...] = ()
+    words: str = ""
 
     @property
     def folder(self) -> Path:
         return CONFIGS / self.config
 
 
+def _wan(config: str, name: str, prefixes: Mapping, width: int, channels: int, out: int, **rest) -> Family:
+    more = rest.pop("more", {})
+    marks = {WAN: (width, channels), WAN_HEAD: (1, 2, width), "head.head.weight": (4 * out, width), **more}
+    absent = (*WAN_OTHERS, *rest.pop("absent", ()))
+    return Family(config, name, prefixes, marks, absent, words="spiece_model")
+
+
 FAMILIES = (
     Family("sd15", "SD 1.5", SD, {IN: (None, 4), SD_TEXT: (None, 768)}),
+    Family("sd15_inpaint", "SD 1.5 inpainting", SD, {IN: (None, 9), SD_TEXT: (None, 768)}),
     Family("sd2", "SD 2", SD2, {IN: (None, 4), SD_TEXT: (None, 1024)}),
     Family("sdxl", "SDXL", SDXL, {IN: (None, 4), XL_TEXT: (None, 2048)}, absent=("v_pred",)),
     Family("sdxl_v", "SDXL (v-prediction)", SDXL, {IN: (None, 4), XL_TEXT: (None, 2048), "v_pred": ()}),
@@ -85,6 +128,21 @@ FAMILIES = (
     Family(
         "flux_schnell", "FLUX.1 schnell", FLUX, {FLUX_IMAGE: (3072, 64), FLUX_BLOCK: ()}, absent=(FLUX_GUIDANCE, CHROMA)
     ),
+    Family("chroma", "Chroma", T5, {FLUX_IMAGE: (3072, 64), CHROMA: (5120, 64)}, absent=(CHROMA_PIXELS,)),
+    _wan("wan21_t2v_1_3b", "Wan 2.1 text-to-video 1.3B", UMT5, 1536, 16, 16, absent=(WAN_IMAGE,)),
+    _wan("wan21_t2v_14b", "Wan text-to-video 14B", UMT5, 5120, 16, 16, absent=(WAN_IMAGE,)),
+    _wan("wan21_i2v_14b", "Wan 2.1 image-to-video 14B", WAN_I2V, 5120, 36, 16, more={WAN_IMAGE: (1280,)}),
+    _wan("wan22_i2v_14b", "Wan 2.2 image-to-video 14B", UMT5, 5120, 36, 16, absent=(WAN_IMAGE,)),
+    _wan("wan22_ti2v_5b", "Wan 2.2 text-and-image-to-video 5B", UMT5, 3072, 48, 48, absent=(WAN_IMAGE,)),
+    Family("qwen_image", "Qwen-Image", QWEN, {QWEN_NORM: (3584,), QWEN_IMAGE: (3072, 64)}, absent=QWEN_OTHERS),
+    Family("z_image", "Z-Image", QWEN3, {CAPTION: (3840, 2560), Z_PADDING: ()}, absent=Z_OTHERS),
+    Family("lumina2", "Lumina 2", GEMMA, {CAPTION: (2304, 2304)}, words="spiece_model"),
+    Family("auraflow", "AuraFlow", PILE, {AURA: (3072,), AURA_PLACES: (1, 32 * 32)}),
+    Family("auraflow_large", "AuraFlow (9216 places)", PILE, {AURA: (3072,), AURA_PLACES: (1, 96 * 96)}),
+    Family("ltx_097", "LTX-Video 13B 0.9.7", T5, {LTX_IN: (4096, 128), LTX_WIDTH: (6, 4096)}, absent=(LTX2_AUDIO,)),
+    Family("ltx_095", "LTX-Video 0.9.5", T5, {LTX_IN: (2048, 128), LTX_ENCODER: (None, 2048)}, absent=(LTX2_AUDIO,)),
+    Family("ltx_091", "LTX-Video 0.9.1", T5, {LTX_IN: (2048, 128), LTX_TIMED: ()}, absent=(LTX2_AUDIO,)),
+    Family("ltx_090", "LTX-Video 0.9.0", T5, {LTX_IN: (2048, 128), LTX_WIDTH: (6, 2048)}, absent=(LTX2_AUDIO,)),
 )
 BY_CONFIG = {family.config: family for family in FAMILIES}
 # The same architecture with another objective; only values tell them apart (see `single_file.settled`).
@@ -115,8 +173,6 @@ def _fits(header: Header, name: str, dims: Dims) -> bool:
 
 def recognise(header: Header, path: Path) -> Family:
     """The family of a checkpoint with this header; AigcError says what was seen when it is another one."""
-    if any(key.endswith(("scale_weight", "scaled_fp8", ".weight_scale")) for key in header):
-        raise _not_read(path, "scaled fp8 weights", "Use the checkpoint's fp16 version.")
     for family in FAMILIES:
         marked = all(_fits(header, name, dims) for name, dims in family.marks.items())
         if marked and not any(find(header, name) for name in family.absent):

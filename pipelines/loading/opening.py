@@ -12,6 +12,8 @@ from ..sources import Roots, Watch
 from . import single_file
 from .folder import INDEX, component_classes, part_class, part_folder, pipeline_class, read_index
 from .parts import has_weights
+from .quantised import header_of
+from .replace import SUFFIXES
 from .weights import part_weights, read_header, refuse_pickle
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -83,9 +85,9 @@ def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _open_file(path: Path, roots: Roots, dtype: str, offload: str) -> Model:
     refuse_pickle(path)
-    if path.suffix != ".safetensors":
+    if path.suffix not in SUFFIXES:
         raise AigcError(f"Expected a .safetensors file or a diffusers folder, got {path}. Choose one of these.")
-    family = single_file.settled(single_file.recognise(read_header(path), path), path)
+    family = single_file.settled(single_file.recognise(header_of(path), path), path)
     return single_file.CheckpointModel(
         path=path,
         config=family,

@@ -13,7 +13,7 @@ from ..errors import AigcError
 from ..payloads import Model
 from . import single_file, stubs
 from .folder import component_entry, part_class, part_folder
-from .weights import DTYPE_BYTES, TensorInfo, part_weights, read_header
+from .weights import TensorInfo, part_weights, read_header
 
 # Heads that encoders never run: some published encoders come without them.
 UNUSED_HEADS = ("lm_head", "pooler")
@@ -28,10 +28,10 @@ def load_part(model: Model, name: str, *, dtype: torch.dtype | None) -> Any:
     folder, cls = _folder_and_class(model, name)
     with torch.inference_mode(False), _reported(model, name), without_progress_bars():
         if not has_weights(cls):
-            return _load_plain(model, cls, folder)
+            return _load_plain(model, cls, folder, name)
         assert dtype is not None, "a part with weights is loaded in a dtype"
         if single_file.source_of(model, name) is not None:
-            part = single_file.load_weights(model, name, cls, dtype)
+            part = single_file.load_weights(model, name, cls, dtype, UNUSED_HEADS)
         else:
             part = _load_weights(cls, folder, dtype)
         return part.eval().requires_grad_(False)
@@ -45,11 +45,12 @@ def stub_part(model: Model, name: str, *, device: torch.device | str, dtype: tor
     folder, cls = _folder_and_class(model, name)
     with _reported(model, name):
         if not has_weights(cls):
-            return _load_plain(model, cls, folder)
+            return _load_plain(model, cls, folder, name)
         module = stubs.empty_module(cls, folder)
-        if not model.single_file and not any(file.name == name for file in model.parts):
-            # The single files read here have no such buffers.
+        if single_file.in_folder(model, name):
             stubs.load_small_buffers(module, folder, device=torch.device(device), dtype=dtype)
+        else:
+            single_file.load_small_buffers(model, name, module, device=torch.device(device), dtype=dtype)
         return stubs.make_stub(module, device=torch.device(device), dtype=dtype)
 
 
@@ -57,8 +58,7 @@ def part_bytes(model: Model, name: str, *, dtype: torch.dtype | None = None) -> 
     """Bytes of a part's weights in `dtype`, or as stored when None; 0 for parts without weights. Reads headers only."""
     total = 0
     for info in part_tensors(model, name).values():
-        stored = DTYPE_BYTES.get(info.dtype, 4)
-        total += info.numel * (dtype.itemsize if dtype is not None and info.floating else stored)
+        total += info.numel * dtype.itemsize if dtype is not None and info.floating else info.stored
     return total
 
 
@@ -92,10 +92,10 @@ def _folder_and_class(model: Model, name: str) -> tuple[Path, type]:
     return part_folder(model, name), part_class(*component_entry(model, name))
 
 
-def _load_plain(model: Model, cls: Any, folder: Path) -> Any:
+def _load_plain(model: Model, cls: Any, folder: Path, name: str) -> Any:
     """A tokenizer, processor or scheduler."""
     if model.single_file and "Tokenizer" in cls.__name__:
-        return single_file.load_tokenizer(model, cls, folder)
+        return single_file.load_tokenizer(model, cls, folder, name)
     return cls.from_pretrained(str(folder), local_files_only=True)
 
 

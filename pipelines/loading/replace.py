@@ -12,6 +12,7 @@ from .weights import refuse_pickle
 
 # A converted part may have a few tensors more or fewer (a last layer that is not used, a head); another part has many.
 TOLERANCE = 0.25
+SUFFIXES = (".safetensors", ".gguf")
 
 
 def open_part(model: Model, part: str, name: str, *, roots: Roots) -> Model:
@@ -27,7 +28,7 @@ def open_part(model: Model, part: str, name: str, *, roots: Roots) -> Model:
         )
     path = find_part(name, roots)
     refuse_pickle(path)
-    if path.suffix != ".safetensors":
+    if path.suffix not in SUFFIXES:
         raise AigcError(f"Expected a .safetensors file, got {path.name}. Get the part's .safetensors version.")
     replaced = model.with_part(PartFile(part, path))
     wanted, found = part_size(model, part), sum(info.numel for info in part_tensors(replaced, part).values())

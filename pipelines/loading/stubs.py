@@ -111,13 +111,13 @@ def load_small_buffers(module: nn.Module, folder: Path, *, device: torch.device,
         if names:
             with safe_open(path, "pt") as file:
                 for name in names:
-                    _set_buffer(module, name, file.get_tensor(name).to(device), dtype)
+                    set_buffer(module, name, file.get_tensor(name).to(device), dtype)
 
 
 def _bytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _set_buffer(module: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype) -> None:
+def set_buffer(module: nn.Module, name: str, value: torch.Tensor, dtype: torch.dtype) -> None:
     owner, _, leaf = name.rpartition(".")
     module.get_submodule(owner)._buffers[leaf] = value.to(dtype) if value.is_floating_point() else value

@@ -27,10 +27,11 @@ DTYPE_BYTES = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One entry of a safetensors header: dtype as written ("F32", "BF16", ...) and shape."""
+    """One entry of a file's header: dtype as written ("F32", "BF16", ...), shape, and bytes where they are packed."""
 
     dtype: str
     shape: tuple[int, ...]
+    packed: int = 0
 
     @property
     def numel(self) -> int:
@@ -38,6 +39,11 @@ class TensorInfo:
         for size in self.shape:
             count *= size
         return count
+
+    @property
+    def stored(self) -> int:
+        """Bytes in the file."""
+        return self.packed or self.numel * DTYPE_BYTES.get(self.dtype, 4)
 
     @property
     def floating(self) -> bool:

@@ -1,0 +1,159 @@
+"""Families whose denoiser, text encoder and autoencoder are mostly published as files of their own."""
+
+from __future__ import annotations
+
+import copy
+import io
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipelines.errors import AigcError
+from pipelines.loading import Roots, list_models, load_part, open_model, stub_part
+from pipelines.loading.families import BY_CONFIG, CONFIGS
+from pipelines.loading.single_file import CheckpointModel, in_folder
+from pipelines.payloads import PartFile
+from tests.pipelines.checkpoints import assert_same, fill, random_parts, smaller_config
+from tests.pipelines.original_layout import original
+
+T5 = {"d_model": 48, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 4, "vocab_size": 64}
+WAN = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "num_layers": 2,
+    "ffn_dim": 32,
+    "text_dim": 48,
+    "freq_dim": 16,
+}
+WAN_VAE = {"base_dim": 4, "num_res_blocks": 2}
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 28,
+}
+LANGUAGE = {
+    "vocab_size": 64, "hidden_size": 48, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}  # fmt: skip
+SEEING = {"depth": 2, "hidden_size": 32, "intermediate_size": 24, "num_heads": 2, "out_hidden_size": 48}
+VAE = {"block_out_channels": [32, 32, 64, 64]}
+LTX = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 8,
+    "cross_attention_dim": 16,
+    "num_layers": 2,
+    "caption_channels": 48,
+}
+# diffusers tells the later autoencoder by its width, 2048: all other widths may be small.
+LTX_095 = {"block_out_channels": [4, 8, 8, 8, 2048], "decoder_block_out_channels": [4, 8, 8],
+           "layers_per_block": [1, 1, 1, 1, 1], "decoder_layers_per_block": [1, 1, 1, 1]}  # fmt: skip
+LTX_090 = {"block_out_channels": [8, 8, 16, 16], "decoder_block_out_channels": [8, 16, 32, 32],
+           "layers_per_block": [1, 1, 1, 1, 1], "decoder_layers_per_block": [1, 1, 1, 1, 1]}  # fmt: skip
+LTX_091 = {**LTX_090, "decoder_block_out_channels": [8, 8, 16], "decoder_layers_per_block": [1, 1, 1, 1]}
+SMALLER: dict[str, dict[str, dict[str, Any]]] = {
+    "wan21_t2v_14b": {"transformer": WAN, "vae": WAN_VAE, "text_encoder": T5},
+    "wan21_i2v_14b": {
+        "transformer": {**WAN, "image_dim": 32, "added_kv_proj_dim": 24}, "vae": WAN_VAE, "text_encoder": T5,
+        "image_encoder": VISION,
+    },
+    "wan22_i2v_14b": {"transformer": WAN, "transformer_2": WAN, "vae": WAN_VAE, "text_encoder": T5},
+    "wan22_ti2v_5b": {"transformer": WAN, "vae": {**WAN_VAE, "decoder_base_dim": 6}, "text_encoder": T5},
+    "qwen_image": {
+        "transformer": {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "joint_attention_dim": 48,
+                        "axes_dims_rope": [4, 6, 6]},
+        "vae": WAN_VAE, "text_encoder": {"text_config": LANGUAGE, "vision_config": SEEING},
+    },
+    "z_image": {
+        "transformer": {"dim": 48, "n_layers": 2, "n_refiner_layers": 1, "n_heads": 4, "n_kv_heads": 4, "cap_feat_dim": 48,
+                        "axes_dims": [4, 4, 4]},
+        "vae": VAE, "text_encoder": {**LANGUAGE, "head_dim": 12},
+    },
+    # diffusers' converter of Lumina 2 knows one width only, 2304.
+    "lumina2": {
+        "transformer": {"num_layers": 1, "num_refiner_layers": 1, "ffn_dim_multiplier": 0.01, "multiple_of": 32,
+                        "cap_feat_dim": 48},
+        "vae": VAE, "text_encoder": {**LANGUAGE, "head_dim": 12},
+    },
+    "auraflow": {
+        "transformer": {"num_mmdit_layers": 1, "num_single_dit_layers": 2, "attention_head_dim": 8,
+                        "num_attention_heads": 2, "joint_attention_dim": 48, "caption_projection_dim": 16,
+                        "pos_embed_max_size": 16},
+        "vae": VAE, "text_encoder": T5,
+    },
+    # diffusers' converter of Chroma knows one width only, 3072.
+    "chroma": {
+        "transformer": {"num_layers": 1, "num_single_layers": 1, "joint_attention_dim": 48,
+                        "approximator_hidden_dim": 32, "approximator_layers": 2},
+        "vae": VAE, "text_encoder": T5,
+    },
+    "ltx_090": {"transformer": LTX, "vae": LTX_090, "text_encoder": T5},
+    "ltx_091": {"transformer": LTX, "vae": LTX_091, "text_encoder": T5},
+    "ltx_095": {"transformer": LTX, "vae": LTX_095, "text_encoder": T5},
+}  # fmt: skip
+HALF = ("chroma", "lumina2", "ltx_095")  # large although small: in two bytes
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any attempt to reach a network fails the test."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a test of offline loading opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(scope="module", params=list(SMALLER))
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A family as people have it: (the denoiser's file opened, all parts replaced by files, the parts' sources)."""
+    family, folder = request.param, tmp_path_factory.mktemp(request.param)
+    config = smaller_config(family, folder, SMALLER[family])
+    parts = random_parts(family, config, torch.bfloat16 if family in HALF else torch.float32)
+    for name, part in parts.items():
+        tensors = original(family, name, part)
+        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors")
+    alone = CheckpointModel(folder / "transformer.safetensors", config, "")
+    model = alone
+    for name in parts:
+        if name != "transformer":
+            model = model.with_part(PartFile(name, folder / f"{name}.safetensors"))
+    return alone, model, parts
+
+
+def test_every_part_of_its_own_file_equals_its_source(small):
+    _, model, parts = small
+    for name, source in parts.items():
+        assert_same(load_part(model, name, dtype=source.dtype), source)
+        assert not in_folder(model, name)
+
+
+def test_the_denoiser_under_the_host_s_prefix_is_the_same(small, tmp_path: Path):
+    alone, _, parts = small
+    tensors = original(alone.config.name, "transformer", parts["transformer"])
+    path = tmp_path / "whole.safetensors"
+    save_file({f"model.diffusion_model.{key}": value.contiguous() for key, value in tensors.items()}, path)
+    part = load_part(CheckpointModel(path, alone.config, ""), "transformer", dtype=parts["transformer"].dtype)
+    assert_same(part, parts["transformer"])
+
+
+def test_a_file_of_the_denoiser_says_which_part_is_missing(small):
+    alone, _, _ = small
+    with pytest.raises(AigcError, match=r"'text_encoder'.*Replace Part"):
+        load_part(alone, "text_encoder", dtype=torch.float32)
+
+
+def test_a_stub_knows_the_small_values_that_a_pipeline_reads(small):
+    _, model, parts = small
+    if not model.config.name.startswith("ltx"):
+        return
+    stub = stub_part(model, "vae", device="cpu", dtype=parts["vae"].dtype)
+    assert torch.equal(stub.latents_mean, parts["vae"].latents_mean)
+    assert torch.equal(stub.latents_std, parts["vae"].latents_std)

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from ..pipelines.sources import Watch
 
 PACK = Path(__file__).resolve().parent.parent
+# The host's tokenizer files below its own package, used in place.
+TOKENIZERS = {
+    "clip": "sd1_tokenizer",
+    "t5": "text_encoders/t5_tokenizer",
+    "qwen": "text_encoders/qwen25_tokenizer",
+    "pile": "text_encoders/t5_pile_tokenizer",
+}
 
 
 def roots() -> Roots:
@@ -43,8 +50,8 @@ def roots() -> Roots:
         checkpoints=folders("checkpoints"),
         loras=(*folders("loras"), PACK / "models" / "lora"),
         denoisers=folders("diffusion_models"),
-        parts=(*folders("vae"), *folders("text_encoders")),
-        tokenizers={"clip": comfy_folder / "sd1_tokenizer", "t5": comfy_folder / "text_encoders" / "t5_tokenizer"},
+        parts=(*folders("vae"), *folders("text_encoders"), *folders("clip_vision")),
+        tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )
 
 

@@ -13,6 +13,8 @@ from ..errors import AigcError
 from .layout import INDEX, MODULAR_INDEX
 from .reference import HUB_ID
 
+SAFE = (".safetensors",)
+DENOISERS = (".safetensors", ".gguf")  # a denoiser alone may be packed
 FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 
 
@@ -22,7 +24,7 @@ class Roots:
 
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
-    tokenizers: folders of tokenizer files by "clip" and "t5", for checkpoints that come without a tokenizer.
+    tokenizers: folders of tokenizer files by "clip", "t5", "qwen" and "pile", for files that come without a tokenizer.
     """
 
     embedded: tuple[Path, ...] = ()
@@ -85,7 +87,7 @@ def _parts(roots: Roots) -> dict[str, Path]:
     return {
         f"{root.name}/{name}": path
         for root in reversed((*roots.denoisers, *roots.parts))
-        for name, path in _files((root,)).items()
+        for name, path in _files((root,), DENOISERS if root in roots.denoisers else SAFE).items()
     }
 
 
@@ -110,7 +112,7 @@ def models(roots: Roots) -> dict[str, Path]:
     for name, path in _files(roots.checkpoints).items():
         found.setdefault(name, path)
     for root in roots.denoisers:
-        for name, path in _files((root,)).items():
+        for name, path in _files((root,), DENOISERS).items():
             found.setdefault(f"{root.name}/{name}", path)
     return found
 
@@ -145,8 +147,8 @@ def _is_inside(entry: os.DirEntry[str], root: str) -> bool:
     return not entry.is_symlink() or Path(os.path.realpath(entry.path)).is_relative_to(root)
 
 
-def _files(roots: tuple[Path, ...]) -> dict[str, Path]:
-    """Safetensors files below the roots by their names relative to them."""
+def _files(roots: tuple[Path, ...], suffixes: tuple[str, ...] = SAFE) -> dict[str, Path]:
+    """Files of weights below the roots by their names relative to them."""
     found: dict[str, Path] = {}
     for root in roots:
         inside = os.path.realpath(root)
@@ -154,7 +156,7 @@ def _files(roots: tuple[Path, ...]) -> dict[str, Path]:
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for file in sorted(files):
                 path = f"{folder}/{file}"
-                if not file.endswith(".safetensors"):
+                if not file.endswith(suffixes):
                     continue
                 if not os.path.islink(path) or Path(os.path.realpath(path)).is_relative_to(inside):
                     found.setdefault(Path(path).relative_to(root).as_posix(), Path(path))
@@ -180,7 +182,7 @@ def _find(name: str, known: dict[str, Path], what: str, *, hub: bool) -> Path | 
         except OSError:
             pass
         raise AigcError(f"Expected a {what} at {shown}, but nothing is there. Mend the path.")
-    if hub and HUB_ID.fullmatch(name) and path.suffix not in (".safetensors", ".ckpt"):
+    if hub and HUB_ID.fullmatch(name) and path.suffix not in (*DENOISERS, ".ckpt"):
         return None
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}?" if close else "Choose one from the list, or give its absolute path."

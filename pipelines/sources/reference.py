@@ -39,7 +39,7 @@ class Reference:
     def is_hub_id(self) -> bool:
         """Whether it can be a model on a hub; a name without a scheme may be one and a name from the list as well."""
         written = self.scheme in ("", *HUB_SCHEMES) and HUB_ID.fullmatch(self.name) is not None
-        return written and not self.name.endswith((".safetensors", ".ckpt"))
+        return written and not self.name.endswith((".safetensors", ".ckpt", ".gguf"))
 
 
 def parse(text: str, revision: str = "") -> Reference:

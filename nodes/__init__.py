@@ -13,6 +13,7 @@ NODES = {
     "condition": ("EncodePrompt",),
     "latent": ("EmptyLatents", "EncodeImage"),
     "sample": ("Sample",),
+    "guide": ("Guider",),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -4,3 +4,4 @@ from ._api import io
 
 AIGC_MODEL = io.Custom("AIGC_MODEL")
 AIGC_CONDITIONING = io.Custom("AIGC_CONDITIONING")
+AIGC_GUIDER = io.Custom("AIGC_GUIDER")

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import _host
 from ._api import Node, inp, io, schema
-from ._sockets import AIGC_CONDITIONING, AIGC_MODEL
+from ._sockets import AIGC_CONDITIONING, AIGC_GUIDER, AIGC_MODEL
 
 
 class Sample(Node):
@@ -78,6 +78,12 @@ class Sample(Node):
                     step=0.01,
                     tooltip="How much to change the given latents: 1 starts from pure noise, 0 changes nothing.",
                 ),
+                inp(
+                    AIGC_GUIDER.Input,
+                    "guider",
+                    optional=True,
+                    tooltip="From Guider: another way to follow the prompt than the model's own.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(
@@ -97,6 +103,7 @@ class Sample(Node):
         cfg: float,
         scheduler: str,
         denoise: float,
+        guider: Any = None,
     ) -> io.NodeOutput:
         from ..pipelines import stages
 
@@ -110,6 +117,7 @@ class Sample(Node):
                 cfg=cfg,
                 scheduler=scheduler,
                 denoise=denoise,
+                guider=guider,
                 on_step=_host.reporter(),
                 runtime=_host.runtime(),
             )

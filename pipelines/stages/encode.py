@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import nn
 
 from .. import loading
 from ..errors import AigcError

@@ -89,6 +89,12 @@ def test_lora_makes_two_pictures_that_differ_until_the_strength_is_0(do, url, ti
         assert np.array_equal(*pair) is equal
 
 
+def test_guider_calms_a_cfg_that_is_too_high(do, url):
+    result, ids = do("guider", {})
+    plain, guided = (images(url, result, ids[t])[0].astype(float) for t in ("Save without guider", "Save with guider"))
+    assert np.abs(np.diff(guided, axis=1)).mean() < 0.6 * np.abs(np.diff(plain, axis=1)).mean(), "speckles are gone"
+
+
 def test_parts_come_from_files_of_their_own(do, url, part_files):
     size = {"Size.width": "32", "Size.height": "32"}
     encoder, unet = part_files["text_encoder"], part_files["unet"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ... import guiders
 from ...errors import AigcError
 from ..replay import map_tensors
 
@@ -53,6 +54,7 @@ class Dressed:
     """What the stages ask of a pipeline, answered by blocks. Mixed into a class of ModularPipeline by `dress`."""
 
     stage_device: torch.device
+    chosen_guider: guiders.Guider | None = None
 
     @property
     def _execution_device(self) -> torch.device:
@@ -75,8 +77,12 @@ class Dressed:
             return
         original = type(self).__name__ in ORIGINAL_FORMULATION
         for name, spec in self._component_specs.items():  # type: ignore[attr-defined]
-            guider = getattr(self, name, None)
-            if not name.startswith("guider") or guider is None:
+            if not name.startswith("guider") or getattr(self, name, None) is None:
+                continue
+            guider = vars(self).setdefault("_own_guiders", {}).setdefault(name, getattr(self, name))
+            if self.chosen_guider is not None and cfg != (0.0 if original else 1.0):
+                denoiser = next(getattr(self, part) for part in ("transformer", "unet") if hasattr(self, part))
+                setattr(self, name, guiders.make(self.chosen_guider, cfg, denoiser, original=original))
                 continue
             known = inspect.signature(spec.type_hint.__init__).parameters
             values = {"guidance_scale": cfg, "enabled": cfg != (0.0 if original else 1.0)}

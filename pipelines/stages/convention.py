@@ -32,15 +32,18 @@ def _flux2(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return norm.running_mean.to(z).view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
 
+_COSMOS_SIGMA = 0.5  # sigma_data: the host's autoencoder multiplies by it, whatever the scheduler says
+
+
 def _cosmos(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    config, frames = pipe.vae.config, z.shape[2]
+    config = pipe.vae.config
     if config.get("latents_mean") is None:
-        return torch.zeros(1).to(z), torch.ones(1).to(z)
+        return torch.zeros(1).to(z), torch.ones(1).to(z) / _COSMOS_SIGMA
     mean, std = (
-        torch.tensor(config[k]).view(1, config.latent_channels, -1, 1, 1)[:, :, :frames].to(z)
-        for k in ("latents_mean", "latents_std")
+        torch.tensor(config[k]).view(1, config.latent_channels, -1, 1, 1).to(z) for k in ("latents_mean", "latents_std")
     )
-    return mean, std
+    frames = torch.arange(z.shape[2], device=z.device) % mean.shape[2]  # longer videos begin again, as in the host
+    return mean[:, :, frames], std[:, :, frames] / _COSMOS_SIGMA
 
 
 ROWS: dict[str, Row] = {

@@ -24,6 +24,15 @@ def load_vae(weights: str) -> Any:
     return comfy.sd.VAE(sd=comfy.utils.load_torch_file(weights))
 
 
+def vae_shapes(given: dict[str, Any]) -> dict[str, Any]:
+    """The names and shapes of the autoencoder that the host makes when it sees these tensors."""
+    import comfy.sd
+    import torch
+
+    vae = comfy.sd.VAE(sd={name: torch.zeros(shape) for name, shape in given["marks"].items()})
+    return {name: tuple(value.shape) for name, value in vae.first_stage_model.state_dict().items()}
+
+
 def decode(given: dict[str, Any]) -> dict[str, Any]:
     """VAE Decode on a LATENT dict that holds nothing but the tensor."""
     import nodes
@@ -73,6 +82,7 @@ def sample(given: dict[str, Any]) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "vae_shapes": vae_shapes,
     "decode": decode,
     "encode": encode,
     "noise": noise,

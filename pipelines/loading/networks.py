@@ -18,7 +18,18 @@ from .weights import part_weights, read_header, refuse_pickle
 Shapes = Mapping[str, tuple[int, ...]]
 ORIGINAL = "control_model."  # what the first control nets put before the names of their tensors
 NAMES = ("ControlNet", "T2IAdapter")
-HEADS = {1024: (5, 10, 20, 20), 2048: (5, 10, 20)}  # of SD 2 and SDXL, by the width of their text
+# What differs from SD 1.5 in SD 2 and SDXL, by the width of their text.
+WIDTHS: dict[int, dict[str, Any]] = {
+    1024: {"attention_head_dim": (5, 10, 20, 20)},
+    2048: {
+        "attention_head_dim": (5, 10, 20),
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+}
 
 
 class Recognised(NamedTuple):
@@ -81,15 +92,20 @@ def recognised(path: Path) -> Recognised:
 
     Raises AigcError for layouts that are not known here.
     """
-    import diffusers
-
     refuse_pickle(path)
     shapes = {key.removeprefix(ORIGINAL): info.shape for key, info in read_header(path).items()}
+    return kind_of(shapes, path.name)
+
+
+def kind_of(shapes: Shapes, file: str) -> Recognised:
+    """Class and config by the shapes of the tensors; `file` is what an error calls them."""
+    import diffusers
+
     for mark, name, config in KINDS:
         if any(key.startswith(mark) for key in shapes):
             return Recognised(getattr(diffusers, name), config(shapes))
     raise AigcError(
-        f"Expected a control net of SD 1.5, SD 2, SDXL or FLUX in {path.name}, got a file with tensors such as "
+        f"Expected a control net of SD 1.5, SD 2, SDXL or FLUX in {file}, got a file with tensors such as "
         f"{next(iter(shapes), 'none')}: use it as a diffusers folder, with its config.json."
     )
 
@@ -121,17 +137,9 @@ def _unet(shapes: Shapes) -> dict[str, Any]:
     config: dict[str, Any] = {"cross_attention_dim": text, "use_linear_projection": linear}
     if "task_embedding" in shapes:
         config["num_control_type"] = shapes["task_embedding"][0]
-    if text in HEADS:
-        config["attention_head_dim"] = HEADS[text]
+    config.update(WIDTHS.get(text, {}))
     if text == 2048:
-        config.update(
-            block_out_channels=(320, 640, 1280),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            transformer_layers_per_block=_depths(shapes),
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-        )
+        config["transformer_layers_per_block"] = _depths(shapes)
     return config
 
 

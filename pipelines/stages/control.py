@@ -26,6 +26,8 @@ TASKS = ("VideoToVideo", "Img2Img", "Inpaint", "")
 # How the siblings name the picture, its strength and its number of a kind.
 PICTURES = ("control_image", "conditioning_frames", "image")
 STRENGTHS = ("controlnet_conditioning_scale", "adapter_conditioning_scale")
+# They take several pictures through one control net.
+ONE_NET = ("QwenImageMultiControlNetModel",)
 # Sizes that a control net and the denoiser that it serves have alike.
 SHARED = ("cross_attention_dim", "joint_attention_dim", "pooled_projection_dim")
 
@@ -123,6 +125,12 @@ def _joined(cls: Any, found: list[nn.Module]) -> Any:
     multi = next((t for t in types if isinstance(t, type) and "Multi" in t.__name__), None)
     if multi is None:
         raise AigcError(f"Expected one control for {cls.__name__}, got {len(found)}: this family takes one at a time.")
+    if multi.__name__ in ONE_NET:
+        if len({id(net) for net in found}) > 1:
+            raise AigcError(
+                f"Expected one control net for {cls.__name__}, got {len(found)}: it takes several pictures of one."
+            )
+        return multi(found[:1])
     return multi(found)
 
 
@@ -145,8 +153,10 @@ def control_arguments(pipe: Any, controls: Sequence[Control], size: Mapping[str,
     if not controls:
         return {}
     names = arguments.accepted(pipe)
+    # Several lists of pictures mean something else to some pipelines; T2I-Adapters read nothing but lists.
+    stacked = len(controls) > 1 and _part(type(pipe)) == "controlnet"
     columns: dict[str, list[Any]] = {
-        next(n for n in PICTURES if n in names): [_picture(c.image, size, rows) for c in controls],
+        next(n for n in PICTURES if n in names): [_picture(c.image, size, rows, stacked=stacked) for c in controls],
         next(n for n in STRENGTHS if n in names): [float(c.strength) for c in controls],
     }
     if any((c.start, c.end) != (0.0, 1.0) for c in controls):
@@ -168,8 +178,8 @@ def _steps(pipe: Any, names: Mapping[str, Any], controls: Sequence[Control]) -> 
     return wanted
 
 
-def _picture(image: torch.Tensor, size: Mapping[str, Any], rows: int) -> Any:
-    """One PIL picture for every row, or [rows, 3, H, W] at the call's size."""
+def _picture(image: torch.Tensor, size: Mapping[str, Any], rows: int, *, stacked: bool) -> Any:
+    """One PIL picture for every row, or one a row: a list of them, or stacked [rows, H, W, 3] at the call's size."""
     if image.shape[0] == 1:
         return to_pil(image[0])
     if image.shape[0] != rows:
@@ -178,8 +188,10 @@ def _picture(image: torch.Tensor, size: Mapping[str, Any], rows: int) -> Any:
         )
     from PIL.Image import Resampling
 
-    width, height = size.get("width"), size.get("height")
     pictures = [to_pil(picture) for picture in image]
-    if width and height:
-        pictures = [picture.resize((width, height), Resampling.LANCZOS) for picture in pictures]
-    return torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255 for picture in pictures])
+    if not stacked:
+        return pictures
+    width, height = size.get("width", image.shape[2]), size.get("height", image.shape[1])
+    return (
+        np.stack([np.array(p.resize((width, height), Resampling.LANCZOS)) for p in pictures]).astype(np.float32) / 255
+    )

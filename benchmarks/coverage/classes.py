@@ -1,0 +1,22 @@
+"""Which pipeline classes are measured: those of the installed diffusers that take a prompt and are not deprecated."""
+
+from __future__ import annotations
+
+import inspect
+
+
+def live() -> list[str]:
+    """Names of the prompt-taking classes, sorted."""
+    import diffusers
+
+    names = (n for n in dir(diffusers) if n.endswith("Pipeline") and not n.startswith(("Flax", "Onnx")))
+    return sorted(n for n in names if _counts(getattr(diffusers, n)))
+
+
+def _counts(cls: object) -> bool:
+    import diffusers
+
+    if not isinstance(cls, type) or not issubclass(cls, diffusers.DiffusionPipeline) or "dummy" in cls.__module__:
+        return False
+    old = "deprecated" in cls.__module__ or getattr(cls, "_last_supported_version", None)
+    return not old and "prompt" in inspect.signature(cls.__call__).parameters

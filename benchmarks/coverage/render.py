@@ -1,0 +1,56 @@
+"""`coverage.json` as the page docs/COVERAGE.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1]
+RESULTS, PAGE = FOLDER / "coverage.json", FOLDER.parent / "docs" / "COVERAGE.md"
+ORDER = {"within": 0, "not": 1, "not called": 2, "not built": 3, "not measured": 4, "exact": 5}
+MEANING = {
+    "exact": "encode, sample and decode give bit for bit what diffusers' own call gives",
+    "within": "they differ by at most what the row says",
+    "not": "staged it fails, or gives another shape",
+    "not called": "the miniature did not go through diffusers' own call, so there is nothing to compare with",
+    "not built": "no miniature could be made offline",
+    "not measured": "the class is newer than the last run of the command",
+}
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The page as Markdown. `results`: what RESULTS holds."""
+    rows = sorted(results["rows"], key=lambda r: (ORDER[r["verdict"]], r["name"]))
+    counts = Counter(r["verdict"] for r in rows)
+    called = sum(counts[v] for v in ("exact", "within", "not"))
+    lines = [
+        "# Coverage",
+        "",
+        f"Every pipeline class of diffusers {results['diffusers']} that takes a prompt and is not deprecated ({len(rows)}),",
+        "as a miniature with random weights, in float32 on the CPU: diffusers' own call against our stages, same seed.",
+        "Made by `python -m benchmarks.coverage`; pictures are 64 px, 2 steps.",
+        "",
+        f"**{counts['exact']} of the {called} that could be called are exact.**",
+        "",
+        "| verdict | classes | meaning |",
+        "|---|---:|---|",
+        *(
+            f"| {v} | {counts[v]} | {MEANING[v]} |"
+            for v in ("exact", "within", "not", "not called", "not built")
+            if counts[v]
+        ),
+        "",
+        "| class | verdict | largest difference | note |",
+        "|---|---|---:|---|",
+        *(_line(r) for r in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    difference = row.get("difference")
+    shown = "" if difference is None else f"{difference:.2g}"
+    note = row.get("note", "").replace("|", "\\|").replace("<", "&lt;")
+    return f"| {row['name']} | {row['verdict']} | {shown} | {note} |"

@@ -10,10 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lora:
-    """One LoRA file and its strength (any real number; 0 is off)."""
+    """One LoRA file and its strength (any real number; 0 is off). blocks: further factors by block, e.g. ("up.1", 0.5)."""
 
     path: Path
     strength: float = 1.0
+    blocks: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,20 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """An IP-Adapter and the picture whose content or style it takes over.
+
+    path: the adapter's .safetensors file. picture: a PIL image. strength: 0 is off, 1 as trained.
+    seen: what the model's `encode_image` made of the picture, and under "black" of a black one, by its last argument.
+    """
+
+    path: Path
+    picture: Any
+    strength: float
+    seen: Mapping[tuple[str, bool | None], Any]
+
+
+@dataclass(frozen=True)
 class Conditioning:
     """AIGC_CONDITIONING: what a pipeline's own encoders returned, ready to be replayed by the sampler.
 
@@ -96,7 +111,7 @@ class Conditioning:
     prompts, negative_prompts: one entry a picture; equal length.
     guided: whether negative encodings were made, so that guidance can be used.
     arguments: further call arguments that the encoding used (images, their size), replayed by the sampler.
-    controls: control nets and their pictures, at work together.
+    controls: control nets and their pictures, at work together. references: IP-Adapters and theirs.
     """
 
     pipeline_class: str
@@ -106,10 +121,15 @@ class Conditioning:
     guided: bool
     arguments: Mapping[str, Any] = field(default_factory=dict)
     controls: tuple[Control, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     def with_control(self, control: Control) -> Conditioning:
         """A copy with one control more; the original stays as it was."""
         return replace(self, controls=(*self.controls, control))
+
+    def with_reference(self, reference: Reference) -> Conditioning:
+        """A copy with one reference more; the original stays as it was."""
+        return replace(self, references=(*self.references, reference))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from .decode import decode_audio, decode_image, decode_video, encode_image
 from .encode import encode_prompt
 from .latents import empty_latents
 from .pipe import release_all
+from .reference import add_reference
 from .sample import sample
 
 __all__ = [
     "add_control",
+    "add_reference",
     "decode_audio",
     "decode_image",
     "decode_video",

@@ -20,6 +20,7 @@ from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
 from .pipe import decoder_name, stage
 from .preview import Preview
+from .reference import reference_arguments, referenced
 from .replay import StageDone, capturing_decode, replaying, seeded
 from .start import Start
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
@@ -63,6 +64,7 @@ def sample(
         rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
         controls = active(conditioning.controls)
         whole = stack.enter_context(controlled(pipe, model, controls, runtime))
+        stack.enter_context(referenced(whole, conditioning.references))
         guided = cfg > arguments.without_guidance(whole)
         run = _Run(model, whole, pipe, conditioning, runtime, shape, rows, guided=guided)
         call = {
@@ -79,8 +81,11 @@ def sample(
         total = int(steps / denoise)
         if guider is not None and guided and conditioning.guided:
             stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
-        controlling = control_arguments(whole, controls, call, len(rows))
-        z, rest = run({**call, **controlling}, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+        pictures = {
+            **control_arguments(whole, controls, call, len(rows)),
+            **reference_arguments(conditioning.references),
+        }
+        z, rest = run({**call, **pictures}, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
     return _latent(latents, shape, z, rest, pipe, call, conditioning)
 
 

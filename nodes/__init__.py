@@ -11,6 +11,7 @@ NODES = {
     "load": ("LoadModel", "LoadLora", "ReplacePart", "ModelInfo"),
     "sources": ("DownloadModel",),
     "condition": ("EncodePrompt",),
+    "control": ("AddControl", "AddReference"),
     "latent": ("EmptyLatents", "EncodeImage"),
     "sample": ("Sample",),
     "guide": ("Guider",),

@@ -43,6 +43,10 @@ def roots() -> Roots:
     def folders(kind: str) -> tuple[Path, ...]:
         return tuple(Path(folder) for folder in folder_paths.get_folder_paths(kind))
 
+    def beside(kind: str) -> tuple[Path, ...]:
+        """Folders of a kind that only other packs register: theirs, else the usual one below the host's models."""
+        return folders(kind) if kind in folder_paths.folder_names_and_paths else (Path(folder_paths.models_dir) / kind,)
+
     comfy_folder = Path(comfy.utils.__file__).parent
     return Roots(
         embedded=(PACK / "models",),
@@ -51,6 +55,9 @@ def roots() -> Roots:
         loras=(*folders("loras"), PACK / "models" / "lora"),
         denoisers=folders("diffusion_models"),
         parts=(*folders("vae"), *folders("text_encoders"), *folders("clip_vision")),
+        controls=folders("controlnet"),
+        references=beside("ipadapter"),
+        image_encoders=(*folders("clip_vision"), *beside("image_encoders")),
         tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )
 

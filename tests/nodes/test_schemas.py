@@ -16,6 +16,8 @@ EXPECTED = {
     "AIGC_ModelInfo": ("Model Info", "AIGC/load"),
     "AIGC_DownloadModel": ("Download Model", "AIGC/load"),
     "AIGC_EncodePrompt": ("Encode Prompt", "AIGC/condition"),
+    "AIGC_AddControl": ("Add Control", "AIGC/condition"),
+    "AIGC_AddReference": ("Add Reference", "AIGC/condition"),
     "AIGC_EmptyLatents": ("Empty Latents", "AIGC/latent"),
     "AIGC_EncodeImage": ("Encode Image", "AIGC/latent"),
     "AIGC_Sample": ("Sample", "AIGC/sample"),

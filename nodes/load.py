@@ -98,7 +98,7 @@ class LoadLora(Node):
             node_id="AIGC_LoadLora",
             display_name="Load LoRA",
             category="AIGC/load",
-            description="Lays a LoRA over a model. The model before this node stays as it was, so both can "
+            description="Lays a LoRA, LoHa or LoKr over a model. The model before this node stays as it was, so both can "
             "be compared.",
             search_aliases=["adapter", "style"],
             inputs=[
@@ -125,15 +125,24 @@ class LoadLora(Node):
                     optional=True,
                     tooltip="Instead of the list: a .safetensors file on this machine. Wins over the list when filled.",
                 ),
+                inp(
+                    io.String.Input,
+                    "blocks",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="Factors by block beside the strength, e.g. down: 0.5, mid: 0, up.1: 1.2, text_encoder: 0. "
+                    "Blocks that are not named keep 1. For transformers: double.3, single or transformer_blocks.3.",
+                ),
             ],
             outputs=[AIGC_MODEL.Output("out_model", display_name="model", tooltip="The model with this LoRA on it.")],
         )
 
     @classmethod
-    def execute(cls, model: Any, lora: str, strength: float, path: str = "") -> io.NodeOutput:
+    def execute(cls, model: Any, lora: str, strength: float, path: str = "", blocks: str = "") -> io.NodeOutput:
         from ..pipelines import loading
 
-        opened = loading.open_lora(path or lora, roots=_host.roots(), strength=strength)
+        opened = loading.open_lora(path or lora, roots=_host.roots(), strength=strength, blocks=blocks)
         return io.NodeOutput(_host.keep_while_wired(model.with_lora(opened)))
 
 

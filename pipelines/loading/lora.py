@@ -18,12 +18,14 @@ from torch import nn
 from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..sources import Roots, find_lora
+from .lora_blocks import Blocks, parse_blocks, weigh
+from .lora_variants import as_lora, is_variant, shaped, unread
 from .parts import without_progress_bars
 from .stubs import is_stub
 from .weights import read_header
 
 REMEDY = "Use a LoRA made for this model's family."
-MARKS = re.compile(r"lora_|\.lora\.|lora\.(down|up)|lokr_|\.alpha$")
+MARKS = re.compile(r"lora_|\.lora\.|lora\.(down|up)|(hada|lokr)_|\.alpha$")
 # Ends of keys in peft's layout beside the two halves of the product, lora_A [rank, in] and lora_B [out, rank].
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 EXTRA = (".lora_B.bias", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")
@@ -44,8 +46,10 @@ OLD_NAMES = {
 Converted = tuple[dict[str, torch.Tensor], dict[str, Any] | None]
 
 
-def open_lora(name: str, *, roots: Roots, strength: float = 1.0) -> Lora:
-    """Check a LoRA file and return it with its strength (0 is off, 1 as trained).
+def open_lora(name: str, *, roots: Roots, strength: float = 1.0, blocks: str = "") -> Lora:
+    """Check a LoRA, LoHa or LoKr file and return it with its strength (0 is off, 1 as trained).
+
+    blocks: factors by block beside the strength, e.g. "down: 0.5, up.1: 0"; blocks that are not named keep 1.
 
     Raises AigcError when the file is missing, damaged, a pickle, no LoRA, or holds values that are not finite.
     """
@@ -53,7 +57,7 @@ def open_lora(name: str, *, roots: Roots, strength: float = 1.0) -> Lora:
         raise AigcError(f"Expected a finite strength for the LoRA, got {strength!r}. Use 0 for off, 1 for as trained.")
     path = find_lora(name, roots)
     _read(path)
-    return Lora(path=path, strength=float(strength))
+    return Lora(path=path, strength=float(strength), blocks=parse_blocks(blocks))
 
 
 def apply_loras(pipe: Any, model: Model) -> None:
@@ -64,7 +68,7 @@ def apply_loras(pipe: Any, model: Model) -> None:
     active = [lora for lora in model.loras if lora.strength != 0]
     if not active:
         return
-    converted = [_fit(pipe, lora.path) for lora in active]
+    converted = [_fit(pipe, lora.path, lora.blocks) for lora in active]
     strengths: dict[str, list[tuple[str, float]]] = {}
     try:
         with torch.inference_mode(False), without_progress_bars():
@@ -119,6 +123,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f"Expected a LoRA, but none of the {len(header)} tensors of {path.name} is part of one "
             f"(e.g. {next(iter(header), 'none')}). Choose a LoRA file; a checkpoint is opened by Load Model."
         )
+    if other := unread(header):
+        raise AigcError(
+            f"Expected a LoRA, LoHa or LoKr, but {path.name} holds {other}, a kind that is not read (DoRA of a LoHa or "
+            "LoKr, OFT, IA3 and GLoRA are not). Use another file of this style."
+        )
     with safe_open(path, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in header}
     broken = [key for key, value in tensors.items() if not torch.isfinite(value.float()).all()]
@@ -130,13 +139,13 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _fit(pipe: Any, path: Path) -> Converted:
+def _fit(pipe: Any, path: Path, blocks: Blocks = ()) -> Converted:
     """Read a LoRA in the pipeline's own layout, after checking every key and shape against the pipeline's parts."""
     tensors = _read(path)
     if not hasattr(type(pipe), "lora_state_dict"):
         raise AigcError(f"{type(pipe).__name__} takes no LoRA. Remove {path.name} from this model.")
     try:
-        state, metadata = _convert(pipe, path)
+        state, metadata = _convert(pipe, path, tensors)
     except Exception as error:
         raise AigcError(
             f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched 0 of {len(tensors)} keys "
@@ -158,10 +167,10 @@ def _fit(pipe: Any, path: Path) -> Converted:
             f"The LoRA {path.name} does not fit {type(pipe).__name__}: matched {matched} of "
             f"{checked or len(tensors)} keys ({wrong or 'none is known'}). {REMEDY}"
         )
-    return state, metadata
+    return weigh(state, blocks, path.name) if blocks else state, metadata
 
 
-def _convert(pipe: Any, path: Path) -> Converted:
+def _convert(pipe: Any, path: Path, tensors: dict[str, torch.Tensor]) -> Converted:
     """The tensors in peft's layout, "unet.<layer>.lora_A.weight" and so on, and peft's metadata if the file has it.
 
     Kohya's alphas are multiplied into the tensors: diffusers loses track of them when layers differ.
@@ -172,7 +181,10 @@ def _convert(pipe: Any, path: Path) -> Converted:
         options["return_alphas"] = True
     if hasattr(pipe, "text_encoder_2") and isinstance(getattr(pipe, "unet", None), nn.Module):
         options["unet_config"] = pipe.unet.config  # SDXL: kohya numbers the blocks as the original layout does
-    state, *rest = type(pipe).lora_state_dict(str(path.parent), weight_name=path.name, **options)
+    if is_variant(tensors):
+        state, *rest = type(pipe).lora_state_dict(as_lora(tensors, _parts(pipe)), **options)
+    else:
+        state, *rest = type(pipe).lora_state_dict(str(path.parent), weight_name=path.name, **options)
     alphas = (rest[0] if len(rest) == 2 else None) or {}
     state = {_peft_name(key): value for key, value in state.items()}
     for key, alpha in alphas.items():
@@ -181,6 +193,10 @@ def _convert(pipe: Any, path: Path) -> Converted:
         if down is None or up is None:
             raise ValueError(f"an alpha without its layer, {key}")
         state[half + UP] = up * (float(alpha) / down.shape[0])
+    for key in [key for key in state if key.endswith(DOWN)] if is_variant(tensors) else ():
+        name, _, layer = key.removesuffix(DOWN).partition(".")
+        if (module := _module(_parts(pipe)[name], layer) if name in _parts(pipe) else None) is not None:
+            shaped(state, key, module.weight)  # pyright: ignore[reportArgumentType]
     return state, rest[-1]
 
 

@@ -6,12 +6,13 @@ a new folder.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import AigcError
-from .weights import TensorInfo
+from .weights import TensorInfo, read_notes
 
 Header = Mapping[str, TensorInfo]
 Dims = tuple[int | None, ...]
@@ -82,6 +83,7 @@ LTX_WIDTH = "transformer_blocks.0.scale_shift_table"
 LTX2_AUDIO = "audio_patchify_proj.weight"
 LTX_TIMED = "vae.decoder.last_time_embedder.timestep_embedder.linear_1.weight"
 LTX_ENCODER = "vae.encoder.conv_out.conv.weight"
+HUNYUAN_15 = "cond_type_embedding.weight"
 AURA = "double_layers.0.attn.w1q.weight"
 AURA_PLACES = "positional_encoding"  # [1, positions, width]
 
@@ -94,6 +96,7 @@ class Family:
     prefixes: part -> what may stand before its tensors' names.
     marks: denoiser tensor -> the dimensions that it has (None: any); all of them must fit. absent: must not be there.
     words: the tensor beside the text encoder that holds its tokenizer's sentencepiece model; "" for the host's files.
+    pipelines: where no config is shipped (config is ""), the classes whose folder of the user's own describes the rest.
     """
 
     config: str
@@ -102,6 +105,7 @@ class Family:
     marks: Mapping[str, Dims]
     absent: tuple[str, ...] = ()
     words: str = ""
+    pipelines: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -142,23 +146,47 @@ FAMILIES = (
     Family("ltx_097", "LTX-Video 13B 0.9.7", T5, {LTX_IN: (4096, 128), LTX_WIDTH: (6, 4096)}, absent=(LTX2_AUDIO,)),
     Family("ltx_095", "LTX-Video 0.9.5", T5, {LTX_IN: (2048, 128), LTX_ENCODER: (None, 2048)}, absent=(LTX2_AUDIO,)),
     Family("ltx_091", "LTX-Video 0.9.1", T5, {LTX_IN: (2048, 128), LTX_TIMED: ()}, absent=(LTX2_AUDIO,)),
-    Family("ltx_090", "LTX-Video 0.9.0", T5, {LTX_IN: (2048, 128), LTX_WIDTH: (6, 2048)}, absent=(LTX2_AUDIO,)),
+    Family("ltx_090", "LTX-Video 0.9.0", T5, {LTX_IN: (2048, 128), LTX_ENCODER: (None, 512)}, absent=(LTX2_AUDIO,)),
 )
 BY_CONFIG = {family.config: family for family in FAMILIES}
 # The same architecture with another objective; only values tell them apart (see `single_file.settled`).
 BY_CONFIG["sd2_base"] = Family("sd2_base", "SD 2 base", SD2, {})
 
+
+def _described(name: str, marks: Mapping[str, Dims], *pipelines: str, absent: tuple[str, ...] = ()) -> Family:
+    return Family("", name, {"transformer": DENOISER, "vae": VAE}, marks, absent, pipelines=pipelines)
+
+
+# Families whose files are read by the configs of a diffusers folder that the user has; tried after the others.
+DESCRIBED = (
+    _described("FLUX.2", {FLUX2: ()}, "Flux2Pipeline", "Flux2KleinPipeline"),
+    _described("FLUX.1 with further inputs (Fill, Canny, Depth)", {FLUX_IMAGE: (3072,), FLUX_BLOCK: ()},
+               "FluxFillPipeline", "FluxControlPipeline", absent=(CHROMA,)),
+    _described("SD 3 of another size", {"joint_blocks.0.x_block.attn.qkv.weight": ()}, "StableDiffusion3Pipeline"),
+    _described("Wan VACE", {WAN: (), WAN_OTHERS[0]: ()}, "WanVACEPipeline"),
+    _described("Wan Animate", {WAN: (), WAN_OTHERS[1]: ()}, "WanAnimatePipeline"),
+    _described("Wan of another size", {WAN: (), WAN_HEAD: ()}, "WanPipeline", "WanImageToVideoPipeline",
+               absent=WAN_OTHERS),
+    _described("HunyuanVideo", {"txt_in.individual_token_refiner.blocks.0.norm1.weight": ()}, "HunyuanVideoPipeline",
+               "HunyuanVideoImageToVideoPipeline", absent=(HUNYUAN_15,)),
+    _described("LTX-Video without its autoencoder, which tells the version", {LTX_IN: (), LTX_WIDTH: ()}, "LTXPipeline",
+               "LTXConditionPipeline", "LTXImageToVideoPipeline", absent=(LTX2_AUDIO,)),
+    _described("Qwen-Image Layered", {QWEN_NORM: (), QWEN_OTHERS[0]: ()}, "QwenImageLayeredPipeline"),
+    _described("Qwen-Image Edit 2511", {QWEN_NORM: (), QWEN_OTHERS[1]: ()}, "QwenImageEditPlusPipeline"),
+    _described("Qwen-Image of another size", {QWEN_NORM: (), QWEN_IMAGE: ()}, "QwenImagePipeline", absent=QWEN_OTHERS),
+    _described("HiDream", {"caption_projection.0.linear.weight": ()}, "HiDreamImagePipeline"),
+)  # fmt: skip
+
 # Kinds that are recognised and not read: a piece of a tensor's name that only they have.
 OTHERS = {
-    "Chroma": CHROMA,
-    "a FLUX with further inputs (Fill, Canny, Depth)": FLUX_BLOCK,
-    "Stable Diffusion 3": ".joint_blocks.",
-    "Wan": "blocks.0.cross_attn.norm_k.weight",
-    "LTX-Video": "transformer_blocks.0.scale_shift_table",
+    "Chroma Radiance": CHROMA_PIXELS,
+    "HunyuanVideo 1.5": HUNYUAN_15,
+    "LTX-2": LTX2_AUDIO,
     "PixArt or Sana": "cross_attn.kv_linear.weight",
     "a LoRA": "lora_",
     "a ControlNet": "zero_conv",
 }
+FOLDER = "Get the model as a diffusers folder and put it into models/diffusers."
 
 
 def find(header: Header, name: str) -> TensorInfo | None:
@@ -168,34 +196,41 @@ def find(header: Header, name: str) -> TensorInfo | None:
 
 def _fits(header: Header, name: str, dims: Dims) -> bool:
     info = find(header, name)
-    return info is not None and all(want in (None, have) for want, have in zip(dims, info.shape, strict=False))
+    if info is None or len(dims) > len(info.shape):
+        return False
+    return all(want in (None, have) for want, have in zip(dims, info.shape, strict=False))
 
 
 def recognise(header: Header, path: Path) -> Family:
     """The family of a checkpoint with this header; AigcError says what was seen when it is another one."""
-    for family in FAMILIES:
+    for family in (*FAMILIES, *DESCRIBED):
         marked = all(_fits(header, name, dims) for name, dims in family.marks.items())
         if marked and not any(find(header, name) for name in family.absent):
             return family
-    raise _not_read(path, *_seen(header))
+    names = ", ".join(family.name for family in FAMILIES)
+    kind, remedy = _kind(header)
+    raise AigcError(
+        f"Expected a checkpoint of {names}, got {kind + ': ' if kind else ''}{seen(header, path)} in {path}. "
+        f"Every model is read as a diffusers folder. {remedy}"
+    )
 
 
-def _seen(header: Header) -> tuple[str, str]:
-    """What an unread file looks like, and what to do."""
-    folder = "Get the model as a diffusers folder and put it into models/diffusers."
+def _kind(header: Header) -> tuple[str, str]:
+    """What an unread file is, as far as its tensors say, and what to do."""
     first, text = find(header, IN), find(header, XL_TEXT)
-    if first is not None and first.shape[1] != 4:
-        return f"a UNet with {first.shape[1]} input channels (inpainting or editing)", folder
     if text is not None and text.shape[-1] == 1280:
         return "the SDXL refiner", "Get the base model."
+    if first is not None and first.shape[1] != 4:
+        return f"a UNet with {first.shape[1]} input channels (inpainting or editing)", FOLDER
     if first is not None:
-        return "a UNet that is neither SD 1.5, SD 2 nor SDXL", folder
-    other = next((name for name, piece in OTHERS.items() if any(piece in key for key in header)), "")
-    return other or f"{len(header)} tensors such as {', '.join(sorted(header)[:3])}", folder
+        return "a UNet that is neither SD 1.5, SD 2 nor SDXL", FOLDER
+    return next((name for name, piece in OTHERS.items() if any(piece in key for key in header)), ""), FOLDER
 
 
-def _not_read(path: Path, seen: str, remedy: str) -> AigcError:
-    names = ", ".join(family.name for family in FAMILIES)
-    return AigcError(
-        f"Expected a checkpoint of {names}, got {seen} in {path}. Every model is read as a diffusers folder. {remedy}"
-    )
+def seen(header: Header, path: Path) -> str:
+    """What a header holds, for an error: how many tensors, the groups with most of them, and what its author noted."""
+    groups = Counter(".".join(key.split(".")[:2]) if key.startswith("model.") else key.split(".")[0] for key in header)
+    most = ", ".join(f"{name} ({count})" for name, count in groups.most_common(4))
+    notes = "; ".join(f"{key}: {value[:60]}" for key, value in list(read_notes(path).items())[:3])
+    tensors = f"{len(header)} tensors" + (f", most of them below {most}" if most else "")
+    return f"{tensors}, with the notes {notes}" if notes else f"{tensors}, without notes"

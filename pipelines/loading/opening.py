@@ -9,11 +9,13 @@ from .. import sources
 from ..errors import AigcError
 from ..payloads import Model
 from ..sources import Roots, Watch
+from ..sources.places import models as installed
 from . import single_file
+from .families import Family, seen
 from .folder import INDEX, component_classes, part_class, part_folder, pipeline_class, read_index
-from .parts import has_weights
+from .parts import has_weights, part_numbers, part_size
 from .quantised import header_of
-from .replace import SUFFIXES
+from .replace import SUFFIXES, TOLERANCE
 from .weights import part_weights, read_header, refuse_pickle
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -87,16 +89,37 @@ def _open_file(path: Path, roots: Roots, dtype: str, offload: str) -> Model:
     refuse_pickle(path)
     if path.suffix not in SUFFIXES:
         raise AigcError(f"Expected a .safetensors file or a diffusers folder, got {path}. Choose one of these.")
-    family = single_file.settled(single_file.recognise(header_of(path), path), path)
+    family = single_file.recognise(header_of(path), path)
+    config = single_file.settled(family, path) if family.config else _own_config(family, path, roots)
     return single_file.CheckpointModel(
         path=path,
-        config=family,
-        pipeline_class=str(read_index(family)["_class_name"]),
+        config=config,
+        pipeline_class=str(read_index(config)["_class_name"]),
         dtype=dtype,
         offload=offload,
         source=path.name,
         tokenizers=roots.tokenizers,
+        family=None if family.config else family,
     )
+
+
+def _own_config(family: Family, path: Path, roots: Roots) -> Path:
+    """A diffusers folder of the user's whose configs describe this file: beside it, or among the models."""
+    beside = (folder for folder in sorted(path.parent.iterdir()) if folder.is_dir())
+    for folder in (*beside, *installed(roots).values()):
+        if (folder / INDEX).is_file() and read_index(folder)["_class_name"] in family.pipelines:
+            model = single_file.CheckpointModel(path, folder, "", family=family)
+            if abs(part_size(model, "transformer") - part_numbers(model, "transformer")) <= _some(model):
+                return folder
+    raise AigcError(
+        f"Expected the configs of {family.name} for {path.name}, which is recognised ({seen(header_of(path), path)}) but "
+        f"comes without them. Put a diffusers folder of it ({' or '.join(family.pipelines)}; its .json and tokenizer files "
+        f"are enough) into models/diffusers or beside the file."
+    )
+
+
+def _some(model: Model) -> float:
+    return TOLERANCE * part_size(model, "transformer")
 
 
 def _check(model: Model) -> None:

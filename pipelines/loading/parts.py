@@ -62,11 +62,17 @@ def part_bytes(model: Model, name: str, *, dtype: torch.dtype | None = None) -> 
     return total
 
 
+def part_numbers(model: Model, name: str) -> int:
+    """How many numbers a part's file holds, whatever its config says."""
+    return sum(info.numel for info in part_tensors(model, name).values())
+
+
 def part_size(model: Model, name: str) -> int:
     """How many numbers a part holds by its config, whatever its file says."""
     folder, cls = _folder_and_class(model, name)
     with _reported(model, name):
-        return sum(value.numel() for value in stubs.empty_module(cls, folder).state_dict().values())
+        values = stubs.empty_module(cls, folder).state_dict(keep_vars=True).values()
+        return sum(value.numel() for value in {id(value): value for value in values}.values())  # shared ones count once
 
 
 def part_tensors(model: Model, name: str) -> dict[str, TensorInfo]:

@@ -6,8 +6,7 @@ from ..errors import AigcError
 from ..payloads import Model, PartFile
 from ..sources import Roots, find_part
 from .folder import component_classes
-from .parts import holds_weights, part_size
-from .single_file import part_tensors
+from .parts import holds_weights, part_numbers, part_size
 from .weights import refuse_pickle
 
 # A converted part may have a few tensors more or fewer (a last layer that is not used, a head); another part has many.
@@ -31,7 +30,7 @@ def open_part(model: Model, part: str, name: str, *, roots: Roots) -> Model:
     if path.suffix not in SUFFIXES:
         raise AigcError(f"Expected a .safetensors file, got {path.name}. Get the part's .safetensors version.")
     replaced = model.with_part(PartFile(part, path))
-    wanted, found = part_size(model, part), sum(info.numel for info in part_tensors(replaced, part).values())
+    wanted, found = part_size(model, part), part_numbers(replaced, part)
     if abs(found - wanted) > TOLERANCE * wanted:
         raise AigcError(
             f"Expected about {wanted / 1e6:.4g} million numbers for the part {part!r} of {model.pipeline_class}, got "

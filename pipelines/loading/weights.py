@@ -111,6 +111,19 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
+def read_notes(path: Path) -> dict[str, str]:
+    """What a safetensors file's author noted in its header; {} for a file without notes or of another kind."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            notes = json.loads(file.read(min(length, MAX_HEADER))).get("__metadata__", {})
+        except (ValueError, AttributeError, RecursionError):
+            return {}
+    return {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}
+
+
 def _entries(header: dict[str, Any]) -> tuple[dict[str, TensorInfo], int]:
     """Tensors by name and the number of data bytes; raises when spans do not follow each other or do not fit."""
     tensors: dict[str, TensorInfo] = {}

@@ -107,16 +107,42 @@ AURA: Rows = {
     r"\.to_([qkv])\.": r".w2\1.", r"\.to_out\.0\.": ".w2o.", r"\.add_([qkv])_proj\.": r".w1\1.", r"\.to_add_out\.": ".w1o.",
     r"\.linear_1\.": ".c_fc1.", r"\.linear_2\.": ".c_fc2.", r"\.out_projection\.": ".c_proj.",
 }  # fmt: skip
+FLUX2: Rows = {
+    r"^x_embedder": "img_in", r"^context_embedder": "txt_in", r"^proj_out": "final_layer.linear",
+    r"^norm_out\.linear": "final_layer.adaLN_modulation.1",
+    r"^time_guidance_embed\.timestep_embedder\.linear_1": "time_in.in_layer",
+    r"^time_guidance_embed\.timestep_embedder\.linear_2": "time_in.out_layer",
+    r"^time_guidance_embed\.guidance_embedder\.linear_1": "guidance_in.in_layer",
+    r"^time_guidance_embed\.guidance_embedder\.linear_2": "guidance_in.out_layer",
+    r"_modulation(_img|_txt)?\.linear": r"_modulation\1.lin",
+    r"^single_transformer_blocks": "single_blocks", r"^transformer_blocks": "double_blocks",
+    r"\.attn\.to_qkv_mlp_proj": ".linear1", r"\.attn\.to_out\.weight": ".linear2.weight",
+    r"^(single_blocks.*)\.attn\.norm_q\.weight": r"\1.norm.query_norm.scale",
+    r"^(single_blocks.*)\.attn\.norm_k\.weight": r"\1.norm.key_norm.scale",
+    r"\.attn\.norm_q\.weight": ".img_attn.norm.query_norm.scale", r"\.attn\.norm_k\.weight": ".img_attn.norm.key_norm.scale",
+    r"\.attn\.norm_added_q\.weight": ".txt_attn.norm.query_norm.scale",
+    r"\.attn\.norm_added_k\.weight": ".txt_attn.norm.key_norm.scale",
+    r"\.attn\.to_out\.0": ".img_attn.proj", r"\.attn\.to_add_out": ".txt_attn.proj",
+    r"\.attn\.qkv": ".img_attn.qkv", r"\.attn\.add_qkv": ".txt_attn.qkv",
+    r"\.ff\.linear_in": ".img_mlp.0", r"\.ff\.linear_out": ".img_mlp.2",
+    r"\.ff_context\.linear_in": ".txt_mlp.0", r"\.ff_context\.linear_out": ".txt_mlp.2",
+}  # fmt: skip
 QWEN_VL: Rows = {r"^model\.language_model\.": "model.", r"^model\.visual\.": "visual."}
 INNER: Rows = {r"^": "model."}  # an encoder without its head, as the whole language model's file names it
 VISION: Rows = {r"^": "vision_model."}
 ROWS = {
     "WanTransformer3DModel": WAN, "AutoencoderKLQwenImage": WAN21_VAE, "ZImageTransformer2DModel": Z_IMAGE,
     "Lumina2Transformer2DModel": LUMINA, "LTXVideoTransformer3DModel": LTX, "AuraFlowTransformer2DModel": AURA,
+    "Flux2Transformer2DModel": FLUX2,
     "Qwen2_5_VLForConditionalGeneration": QWEN_VL, "Qwen3Model": INNER, "Gemma2Model": INNER,
     "CLIPVisionModel": VISION,
 }  # fmt: skip
-STACKED = {"ZImageTransformer2DModel": "attention", "Lumina2Transformer2DModel": "attn"}
+SWAPPED = ("modF", "final_layer.adaLN_modulation")
+STACKED = {
+    "Flux2Transformer2DModel": "attn",
+    "ZImageTransformer2DModel": "attention",
+    "Lumina2Transformer2DModel": "attn",
+}
 
 
 def by_rows(state: dict[str, torch.Tensor], rows: Rows) -> dict[str, torch.Tensor]:
@@ -142,7 +168,8 @@ def newer(part: Any) -> dict[str, torch.Tensor] | None:
     if kind in STACKED:
         state = _joined(state, STACKED[kind])
     found = by_rows(state, ROWS[kind])
-    return {key: halves_swapped(value) if key.startswith("modF") else value for key, value in found.items()}
+    swapped = SWAPPED if kind.startswith(("AuraFlow", "Flux2")) else ()
+    return {key: halves_swapped(value) if key.startswith(swapped) else value for key, value in found.items()}
 
 
 def _joined(state: dict[str, torch.Tensor], attention: str) -> dict[str, torch.Tensor]:
@@ -150,6 +177,9 @@ def _joined(state: dict[str, torch.Tensor], attention: str) -> dict[str, torch.T
     for key in [key for key in state if f".{attention}.to_q." in key]:
         rows = [found.pop(key.replace(".to_q.", f".to_{letter}.")) for letter in "qkv"]
         found[key.replace(".to_q.", ".qkv.")] = torch.cat(rows)
+    for key in [key for key in state if f".{attention}.add_q_proj." in key]:
+        rows = [found.pop(key.replace(".add_q_", f".add_{letter}_")) for letter in "qkv"]
+        found[key.replace(".add_q_proj.", ".add_qkv.")] = torch.cat(rows)
     return found
 
 

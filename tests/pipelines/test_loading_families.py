@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import io
-import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,18 @@ import torch
 from safetensors.torch import save_file
 
 from pipelines.errors import AigcError
-from pipelines.loading import Roots, list_models, load_part, open_model, stub_part
-from pipelines.loading.families import BY_CONFIG, CONFIGS
+from pipelines.loading import component_classes, load_part, pipeline_class, stub_part
+from pipelines.loading.families import BY_CONFIG, CONFIGS, recognise
+from pipelines.loading.folder import part_class, read_index
+from pipelines.loading.parts import part_size
 from pipelines.loading.single_file import CheckpointModel, in_folder
+from pipelines.loading.stubs import empty_module
+from pipelines.loading.weights import TensorInfo
 from pipelines.payloads import PartFile
-from tests.pipelines.checkpoints import assert_same, fill, random_parts, smaller_config
+from tests.pipelines.checkpoints import assert_same, offline, random_parts, smaller_config
 from tests.pipelines.original_layout import original
 
+NETWORK = offline  # an autouse fixture: every test here runs without one
 T5 = {"d_model": 48, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 4, "vocab_size": 64}
 WAN = {
     "num_attention_heads": 2,
@@ -99,18 +102,6 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
 HALF = ("chroma", "lumina2", "ltx_095")  # large although small: in two bytes
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any attempt to reach a network fails the test."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("a test of offline loading opened a connection")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
 @pytest.fixture(scope="module", params=list(SMALLER))
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A family as people have it: (the denoiser's file opened, all parts replaced by files, the parts' sources)."""
@@ -152,8 +143,74 @@ def test_a_file_of_the_denoiser_says_which_part_is_missing(small):
 
 def test_a_stub_knows_the_small_values_that_a_pipeline_reads(small):
     _, model, parts = small
-    if not model.config.name.startswith("ltx"):
-        return
-    stub = stub_part(model, "vae", device="cpu", dtype=parts["vae"].dtype)
-    assert torch.equal(stub.latents_mean, parts["vae"].latents_mean)
-    assert torch.equal(stub.latents_std, parts["vae"].latents_std)
+    for name, part in parts.items():
+        stub = stub_part(model, name, device="cpu", dtype=torch.float32)
+        read = [buffer for buffer in ("latents_mean", "latents_std") if buffer in dict(part.named_buffers())]
+        assert len(read) == (2 if name == "vae" and model.config.name.startswith("ltx") else 0)
+        for buffer in read:
+            assert torch.equal(getattr(stub, buffer), getattr(part, buffer).float())
+
+
+def full_size_header(family: str, name: str) -> dict[str, torch.Size]:
+    """The shapes of a part in its original layout, from the shipped config: on the meta device, no memory."""
+    config = CONFIGS / family
+    classes = component_classes(CheckpointModel(config, config, ""))
+    module = empty_module(part_class(*classes[name]), config / name)
+    return {key: value.shape for key, value in original(family, name, module).items()}
+
+
+FULL = [
+    "wan21_t2v_1_3b", "wan21_t2v_14b", "wan21_i2v_14b", "wan22_i2v_14b", "wan22_ti2v_5b", "qwen_image", "z_image", "lumina2",
+    "auraflow", "auraflow_large", "chroma", "ltx_097",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FULL)
+def test_a_denoiser_of_the_shipped_size_is_recognised_as_its_family(family: str):
+    shapes = full_size_header(family, "transformer")
+    for prefix in ("", "model.diffusion_model."):
+        header = {prefix + key: TensorInfo("BF16", tuple(shape)) for key, shape in shapes.items()}
+        assert recognise(header, Path("x.safetensors")).config == family
+
+
+@pytest.mark.parametrize("family", ["ltx_090", "ltx_091", "ltx_095", "ltx_097"])
+def test_the_autoencoder_tells_the_version_of_ltx(family: str):
+    header = {
+        prefix + key: TensorInfo("BF16", tuple(shape))
+        for name, prefix in (("transformer", "model.diffusion_model."), ("vae", "vae."))
+        for key, shape in full_size_header(family, name).items()
+    }
+    assert recognise(header, Path("x.safetensors")).config == family
+
+
+# As published: what the model's own pages and ComfyUI's files say, in millions.
+MILLIONS = {
+    "wan21_t2v_1_3b": {"transformer": 1418.997, "text_encoder": 5680.910, "vae": 126.893},
+    "wan21_t2v_14b": {"transformer": 14288.492},
+    "wan21_i2v_14b": {"transformer": 16394.879, "image_encoder": 630.766},
+    "wan22_ti2v_5b": {"transformer": 4999.788, "vae": 704.689},
+    "qwen_image": {"transformer": 20430.401, "text_encoder": 8292.167},
+    "z_image": {"transformer": 6154.909, "text_encoder": 4022.468},
+    "lumina2": {"transformer": 2609.769, "text_encoder": 2614.342},
+    "auraflow": {"transformer": 6833.440, "text_encoder": 1223.551},
+    "chroma": {"transformer": 8899.983},
+    "ltx_090": {"transformer": 1923.385, "vae": 419.194},
+    "ltx_097": {"transformer": 13042.569, "vae": 1246.914},
+}
+
+
+def test_shipped_configs_make_the_published_sizes():
+    for family, sizes in MILLIONS.items():
+        for name, millions in sizes.items():
+            model = CheckpointModel(CONFIGS / family / "model_index.json", CONFIGS / family, "")
+            assert part_size(model, name) / 1e6 == pytest.approx(millions, abs=0.3), (family, name)
+
+
+def test_every_shipped_config_is_one_that_its_pipeline_takes():
+    for family in BY_CONFIG.values():
+        model = CheckpointModel(family.folder / "model_index.json", family.folder, "")
+        model = replace(model, pipeline_class=read_index(family.folder)["_class_name"])
+        expected, _ = pipeline_class(model)._get_signature_keys(pipeline_class(model))
+        assert set(component_classes(model)) <= set(expected), family.config
+        for name in family.prefixes:
+            assert (family.folder / name / "config.json").is_file(), (family.config, name)

@@ -49,6 +49,7 @@ UNET_XL = {
 FLUX = {"num_layers": 1, "num_single_layers": 1, "joint_attention_dim": 48, "pooled_projection_dim": 64}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "sd15": {"unet": UNET, "vae": VAE, "text_encoder": CLIP},
+    "sd15_inpaint": {"unet": UNET, "vae": VAE, "text_encoder": CLIP},
     "sd2": {"unet": UNET, "vae": VAE, "text_encoder": {**OPEN_CLIP, "projection_dim": 32}},
     "sdxl": {"unet": UNET_XL, "vae": VAE, "text_encoder": CLIP, "text_encoder_2": {**OPEN_CLIP, "projection_dim": 32}},
     "sd3_medium": {
@@ -143,8 +144,6 @@ def test_a_part_can_come_from_a_file_of_its_own(small, tmp_path: Path):
     family = model.config.name
     replaced = model
     for name, part in parts.items():
-        if family in ("sd15", "sd2", "sdxl") and name == "unet":
-            continue  # these are published with their prefix only
         changed = fill(copy.deepcopy(part), seed=7)
         save_file({k: v.contiguous() for k, v in original(family, name, changed).items()}, tmp_path / name)
         replaced = replaced.with_part(PartFile(name, tmp_path / name))
@@ -225,6 +224,7 @@ def header(shapes: dict[str, tuple[int, ...]]) -> dict[str, TensorInfo]:
     ("shapes", "family"),
     [
         ({CONV: (320, 4, 3, 3), SD_TEXT: (320, 768)}, "sd15"),
+        ({CONV: (320, 9, 3, 3), SD_TEXT: (320, 768)}, "sd15_inpaint"),
         ({CONV: (320, 4, 3, 3), SD_TEXT: (320, 1024)}, "sd2"),
         ({CONV: (320, 4, 3, 3), XL_TEXT: (640, 2048)}, "sdxl"),
         ({CONV: (320, 4, 3, 3), XL_TEXT: (640, 2048), "v_pred": (0,)}, "sdxl_v"),
@@ -246,11 +246,10 @@ def test_a_family_is_recognised_by_its_header(shapes: dict[str, tuple[int, ...]]
         ({CONV: (320, 4, 3, 3), SD_TEXT: (320, 512)}, "neither SD 1.5"),
         ({CONV: (320, 8, 3, 3), SD_TEXT: (320, 768)}, "8 input channels"),
         ({CONV: (384, 4, 3, 3), XL_TEXT: (768, 1280)}, "refiner"),
-        ({**GUIDED, "img_in.weight": (3072, 384)}, "Fill"),
         ({**CHROMA, "nerf_blocks.0.norm.scale": (64,)}, "Chroma"),
-        ({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": (9, 9)}, "Stable Diffusion 3"),
+        ({"cond_type_embedding.weight": (3, 9)}, "HunyuanVideo 1.5"),
         ({"lora_unet_down_blocks_0.lora_down.weight": (4, 320)}, "LoRA"),
-        ({"my.tensor": (1,)}, "my.tensor"),
+        ({"my.tensor": (1,)}, "below my (1)"),
         ({}, "0 tensors"),
     ],
 )

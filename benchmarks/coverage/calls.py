@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PROMPT, NEGATIVE = "a photo of an astronaut riding horse on mars", "low quality blurry"
-SIDE, FRAMES, STEPS, CFG = 64, 9, 2, 5.0
+SIDE, FRAMES, STEPS, CFG, STRENGTH = 64, 9, 2, 5.0, 0.6
 
 # Named like a picture; `controls` of Cosmos and masks are made alike.
 PICTURES = ("image", "control_image", "source_image", "input_image", "face_image", "ref_image", "image_2")
@@ -17,40 +17,34 @@ VIDEOS = (
 )  # fmt: skip
 MASKS = ("mask_image", "mask", "control_mask")
 
-# What a class is called with beyond or instead of that; None leaves an argument out.
-ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
-    ("Allegro", {"num_frames": 8}),
-    ("Mochi", {"num_frames": 7}),
-    ("Latte", {"video_length": 4}),
-    ("AnimateDiff", {"num_frames": 4}),
-    (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
-    (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
-    ("Helios", {"video": None}),
-    ("AnyFlow", {"video": None}),
-    ("BriaFiboEdit", {"prompt": '{"edit_instruction": "a photo of a cat"}', "mask": None}),
-]
-
 
 def arguments(cls: type) -> dict[str, Any]:
     """Call arguments of a class but its prompts, steps, guidance and seed, which the comparison gives."""
     names = inspect.signature(cls.__call__).parameters
     rows = [row for start, row in ROWS if cls.__name__.startswith(start)]
-    own = {k: v for row in rows for k, v in row.items() if k in names}
+    own = {k: v() if callable(v) else v for row in rows for k, v in row.items() if k in names}
     frames = next((row[k] for row in rows for k in ("num_frames", "video_length") if k in row), FRAMES)
-    call = {name: _made(name, frames) for name in names}
+    side = next((row["height"] for row in rows if "height" in row), SIDE)
+    call = {name: _made(name, frames, side) for name in names}
     return {k: v for k, v in {**call, **own}.items() if v is not None}
 
 
-def _made(name: str, frames: int) -> Any:
+def _made(name: str, frames: int, side: int) -> Any:
     if name in PICTURES:
-        return picture(3)
+        return picture(3, side)
     if name in LISTS:
-        return [picture(3), picture(4)]
+        return [picture(3, side), picture(4, side)]
     if name in VIDEOS:
-        return [picture(i) for i in range(frames)]
+        return [picture(i, side) for i in range(frames)]
     if name in MASKS:
-        return mask()
-    sizes: Mapping[str, Any] = {"height": SIDE, "width": SIDE, "num_frames": frames, "video_length": frames}
+        return mask(side)
+    sizes: Mapping[str, Any] = {
+        "height": side,
+        "width": side,
+        "num_frames": frames,
+        "video_length": frames,
+        "strength": STRENGTH,
+    }
     return sizes.get(name)
 
 
@@ -72,3 +66,44 @@ def mask(side: int = SIDE) -> Any:
     values = np.zeros((side, side), "uint8")
     values[:, side // 2 :] = 255
     return Image.fromarray(values)
+
+
+def clip() -> Any:
+    """A video as a tensor [1, 3, FRAMES, SIDE, SIDE] in 0..1."""
+    import torch
+
+    return torch.rand(1, 3, FRAMES, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+
+
+def clip_mask() -> Any:
+    """Its mask [1, 1, FRAMES, SIDE, SIDE] in 0..255: the right half is drawn anew."""
+    import torch
+
+    values = torch.zeros(1, 1, FRAMES, SIDE, SIDE)
+    values[..., SIDE // 2 :] = 255
+    return values
+
+
+# What a class is called with beyond or instead of that; None leaves an argument out.
+ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
+    ("Allegro", {"num_frames": 8}),
+    ("Mochi", {"num_frames": 7}),
+    ("Latte", {"video_length": 4}),
+    ("AnimateDiff", {"num_frames": 4}),
+    (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
+    (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
+    ("Helios", {"video": None}),
+    (("LTX2HDR", "LTX2InContext"), {"height": 128, "width": 128}),
+    ("LTXI2VLong", {"height": 192, "width": 192}),
+    ("NucleusMoE", {"return_index": -1}),
+    ("OmniGen", {"input_images": None}),
+    ("QwenImage21", {"image": None}),
+    (("Cosmos3Omni", "CosmosVideoToWorld"), {"video": None}),
+    ("Cosmos2_5_Transfer", {"num_frames_per_chunk": 9}),
+    ("Cosmos2_5_PredictBase", {"video": None}),
+    ("EasyAnimateInpaint", {"video": clip, "mask_video": clip_mask}),
+    ("SkyReelsV2DiffusionForcing", {"overlap_history": 1}),
+    ("AnyFlowFAR", {"chunk_partition": [1, 2]}),
+    ("AnyFlow", {"video": None}),
+    ("BriaFiboEdit", {"prompt": '{"edit_instruction": "a photo of a cat"}', "mask": None}),
+]

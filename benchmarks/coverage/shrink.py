@@ -86,8 +86,15 @@ def _small(name: str, default: Any) -> Any:
 
 
 def transformers_config(cls: Any, row: Mapping[str, Any]) -> Any:
-    """A small config of a transformers model class; `row` may hold dicts for its inner configs."""
-    return _shrunk(cls.config_class, row)
+    """A small config of a transformers model class; `row` may hold dicts for its inner configs.
+
+    "_config" in the row names the class of the config where the model's own says another.
+    """
+    import transformers
+
+    row = dict(row)
+    named = row.pop("_config", "")
+    return _shrunk(getattr(transformers, named) if named else cls.config_class, row)
 
 
 def _shrunk(config_class: Any, row: Mapping[str, Any]) -> Any:

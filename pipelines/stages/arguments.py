@@ -15,7 +15,7 @@ def accepted(pipe: Any) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(type(pipe).__call__).parameters)
 
 
-def guidance(pipe: Any, cfg: float) -> dict[str, float]:
+def guidance(pipe: Any, cfg: float) -> dict[str, float | None]:
     """The guidance strength under the name that this pipeline uses for classifier-free guidance.
 
     A pipeline whose `guidance_scale` is None by default and which has `true_cfg_scale` (Qwen-Image) means the latter;
@@ -24,7 +24,10 @@ def guidance(pipe: Any, cfg: float) -> dict[str, float]:
     names = accepted(pipe)
     if "true_cfg_scale" in names and ("guidance_scale" not in names or names["guidance_scale"].default is None):
         return {"true_cfg_scale": cfg}
-    return {"guidance_scale": cfg} if "guidance_scale" in names else {}
+    if "guidance_scale" not in names:
+        return {}
+    # One strength for all steps, instead of the schedule of strengths that Ideogram has by default.
+    return {"guidance_scale": cfg, **({"guidance_schedule": None} if "guidance_schedule" in names else {})}
 
 
 def without_guidance(pipe: Any) -> float:

@@ -19,7 +19,7 @@ from .arguments import decode_chunk
 Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
 # What draws from the run's generator (`_encode_vae_image`, `encode_video`) is run anew by the sampler, on the recorded
 # posterior of `vae.encode`: its noise is the seed's.
-ENCODERS = ("encode_prompt", "encode_prompt_multiple_images", "encode_image")
+ENCODERS = ("encode_prompt", "encode_prompt_multiple_images", "encode_image", "rewire_prompt")
 ENCODE = "vae.encode"  # the label of the autoencoder's own method
 
 
@@ -133,7 +133,7 @@ def _expand(result: Any, singles: int, rows: Sequence[int], halves: bool, guided
     def walk(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return grow(value)
-        if isinstance(value, list) and len(value) == singles and all(isinstance(v, torch.Tensor) for v in value):
+        if isinstance(value, list) and len(value) == singles and all(isinstance(v, torch.Tensor | str) for v in value):
             return [value[i] for i in rows]
         if isinstance(value, tuple) and not hasattr(value, "_fields"):
             return tuple(walk(v) for v in value)

@@ -53,6 +53,7 @@ def roots() -> Roots:
         diffusers=folders("diffusers"),
         checkpoints=folders("checkpoints"),
         loras=(*folders("loras"), PACK / "models" / "lora"),
+        embeddings=folders("embeddings"),
         denoisers=folders("diffusion_models"),
         parts=(*folders("vae"), *folders("text_encoders"), *folders("clip_vision")),
         controls=folders("controlnet"),

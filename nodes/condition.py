@@ -82,9 +82,13 @@ class EncodePrompt(Node):
         one_per_line: bool,
         images: Any = None,
     ) -> io.NodeOutput:
-        from ..pipelines import stages
+        from ..pipelines import loading, stages
 
         prompts, negatives = split_prompts(prompt, negative_prompt, one_per_line)
+        words = loading.find_embeddings(model, [*prompts, *negatives], roots=_host.roots())
+        more = {"embeddings": words} if words else {}
         return io.NodeOutput(
-            stages.encode_prompt(model, prompts, negatives, guided=guided, images=images, runtime=_host.runtime())
+            stages.encode_prompt(
+                model, prompts, negatives, guided=guided, images=images, runtime=_host.runtime(), **more
+            )
         )

@@ -2,6 +2,7 @@
 
 from ..sources import Roots, find_network, list_loras, list_models, list_networks, list_parts
 from .describe import describe
+from .embeddings import embeddings_laid, find_embeddings
 from .folder import component_classes, empty_parts, pipeline_class, pipeline_settings
 from .lora import apply_loras, open_lora, remove_loras
 from .opening import fingerprint, open_model
@@ -15,7 +16,9 @@ __all__ = [
     "apply_loras",
     "component_classes",
     "describe",
+    "embeddings_laid",
     "empty_parts",
+    "find_embeddings",
     "find_network",
     "fingerprint",
     "holds_weights",

@@ -7,6 +7,7 @@ from ..errors import AigcError
 from .inventory import Entry, inventory, verify
 from .places import (
     Roots,
+    find_embedding,
     find_lora,
     find_model,
     find_network,
@@ -27,6 +28,7 @@ __all__ = [
     "Reference",
     "Roots",
     "Watch",
+    "find_embedding",
     "find_lora",
     "find_model",
     "find_network",

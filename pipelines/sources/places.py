@@ -31,6 +31,7 @@ class Roots:
     diffusers: tuple[Path, ...] = ()
     checkpoints: tuple[Path, ...] = ()
     loras: tuple[Path, ...] = ()
+    embeddings: tuple[Path, ...] = ()
     denoisers: tuple[Path, ...] = ()
     parts: tuple[Path, ...] = ()
     controls: tuple[Path, ...] = ()
@@ -99,6 +100,14 @@ def find_model(name: str, roots: Roots) -> Path | None:
 def find_lora(name: str, roots: Roots) -> Path:
     """The LoRA file that a name or an absolute path means."""
     found = _find(name, _files(roots.loras), "LoRA", hub=False)
+    assert found is not None
+    return found
+
+
+def find_embedding(name: str, roots: Roots) -> Path:
+    """The textual inversion that a name means, with or without its ending."""
+    files = _files(roots.embeddings)
+    found = _find(f"{name}.safetensors" if f"{name}.safetensors" in files else name, files, "embedding", hub=False)
     assert found is not None
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ def encode_prompt(
     guided: bool = True,
     images: torch.Tensor | None = None,
     extra: Mapping[str, Any] | None = None,
+    embeddings: Mapping[str, Path] | None = None,
     runtime: Runtime | None = None,
 ) -> Conditioning:
     """Encode one or several prompts; only the text encoders (and, with images, what encodes those) hold weights.
@@ -39,6 +41,7 @@ def encode_prompt(
     images: [B, H, W, C] in 0..1, for families that are conditioned on pictures.
     extra: further arguments of the pipeline's call in its own words (a mask as `mask_image`, a second picture); they are
         given to it in the sampler too. Pictures in it are PIL images or what else the pipeline takes.
+    embeddings: files of the words "embedding:name" in the texts, by name (loading.find_embeddings).
     Raises AigcError for counts that do not match, for images on a family that takes none, and for arguments it has not.
     """
     runtime = runtime or Runtime()
@@ -49,6 +52,7 @@ def encode_prompt(
         return Conditioning(model.pipeline_class, (), texts, negatives, guided, extra)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "text", runtime))
+        texts, negatives = stack.enter_context(loading.embeddings_laid(pipe, texts, negatives, embeddings or {}))
         extra = call_arguments(pipe, images, extra)
         decoder = None
         if images is not None or any(map(_is_picture, extra.values())):

@@ -15,6 +15,7 @@ from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
 from .dispatch import by_kind
+from .picture_start import stand_in, wants_start
 from .pipe import decoder_name, parts_of, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at
 from .table import TEXT_IN_SAMPLER
@@ -63,6 +64,8 @@ def encode_prompt(
             stack.enter_context(stopping_at(codecs))
         cfg = arguments.guidance(pipe, encoding_strength(pipe, guided))
         call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
+        if wants_start(pipe, extra):
+            call.update(stand_in(pipe))
         calls = stack.enter_context(recording(pipe, decoder))
         stack.enter_context(stopping_at(parts_of(pipe, model, "denoiser")))
         try:

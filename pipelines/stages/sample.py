@@ -18,6 +18,7 @@ from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
 from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
+from .picture_start import start_arguments, steps_of, wants_start
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .reference import reference_arguments, referenced
@@ -72,13 +73,17 @@ def sample(
             **arguments.size(whole, _fixed_size(conditioning, call_size(pipe, shape, latents))),
             **arguments.guidance(whole, _strength(whole, conditioning, cfg)),
         }
-        start, mask = None, latents.get("noise_mask")
-        if denoise < 1 or mask is not None:
+        start, mask, total = None, latents.get("noise_mask"), int(steps / denoise)
+        partial = denoise < 1
+        if wants_start(whole, conditioning.arguments):  # it knows by itself how to begin from a picture
+            given = latents["samples"], denoise, len(rows)
+            call.update(start_arguments(whole, conditioning.arguments, *given, mask=mask))
+            partial, total = False, steps_of(steps, denoise) if "strength" in call else steps
+        elif partial or mask is not None:
             decoded = from_host(shape.family, latents["samples"].float(), pipe)
-            start = Start(run.tail_map(call), decoded, len(rows), partial=denoise < 1, mask=mask)
-        watch = Watch(keep=steps if denoise < 1 else None, unit_noise=denoise < 1)
+            start = Start(run.tail_map(call), decoded, len(rows), partial=partial, mask=mask)
+        watch = Watch(keep=steps if partial else None, unit_noise=partial)
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
-        total = int(steps / denoise)
         if guider is not None and guided and conditioning.guided:
             stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
         pictures = {

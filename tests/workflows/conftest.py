@@ -53,3 +53,37 @@ def host_checkpoint(models_folder: Path, host_dir: Path) -> str:  # noqa: F811
     command = [sys.executable, str(script), str(host_dir), str(folder / "zeros.safetensors")]
     subprocess.run(command, check=True, capture_output=True, timeout=240)
     return "zeros.safetensors"
+
+
+@pytest.fixture(scope="session")
+def example_picture(host) -> str:
+    """The picture that the host comes with, which a host with a base folder of its own does not have."""
+    import numpy as np
+    from PIL import Image
+
+    folder = Path(host.base_dir) / "input"
+    folder.mkdir(exist_ok=True)
+    rows = np.arange(32)
+    grey = (rows[:, None] * rows * 5 % 256).astype(np.uint8)
+    Image.fromarray(np.stack([grey] * 3, -1)).save(folder / "example.png")
+    return "example.png"
+
+
+@pytest.fixture(scope="session")
+def tiny_control(tiny: Path, models_folder: Path) -> str:  # noqa: F811
+    """A control net for tiny/sd15, in the host's models/controlnet."""
+    from ..pipelines.controls import CASES, saved_net
+
+    saved_net(CASES["sd15"], models_folder / "controlnet" / "tiny")
+    return "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_reference(tiny: Path, models_folder: Path) -> tuple[str, str]:  # noqa: F811
+    """An IP-Adapter for tiny/sd15 and its image encoder, in the host's folders."""
+    from ..pipelines.test_reference import adapter, image_encoder
+
+    (models_folder / "ipadapter").mkdir(exist_ok=True)
+    adapter("sd15", models_folder / "ipadapter" / "tiny.safetensors")
+    image_encoder(models_folder / "clip_vision" / "tiny")
+    return "tiny.safetensors", "tiny"

@@ -95,6 +95,26 @@ def test_guider_calms_a_cfg_that_is_too_high(do, url):
     assert np.abs(np.diff(guided, axis=1)).mean() < 0.6 * np.abs(np.diff(plain, axis=1)).mean(), "speckles are gone"
 
 
+SMALL = {**TINY, "Model.model": "tiny/sd15", "Size.width": "32", "Size.height": "32"}
+
+
+def test_control_follows_the_picture_until_its_strength_is_0(do, url, tiny_control, example_picture):
+    plain, ids = do("text_to_image", {**SMALL, "Sample.cfg": "7"})
+    before = images(url, plain, ids["Save"])[0]
+    for strength, equal in (("1", False), ("0", True)):
+        result, ids = do("control", {**SMALL, "Control.control_net": tiny_control, "Control.strength": strength})
+        assert np.array_equal(images(url, result, ids["Save"])[0], before) is equal
+
+
+def test_reference_takes_over_until_its_strength_is_0(do, url, tiny_reference, example_picture):
+    names = {"Reference.adapter": tiny_reference[0], "Reference.image_encoder": tiny_reference[1]}
+    plain, ids = do("text_to_image", {**SMALL, "Sample.cfg": "7"})
+    before = images(url, plain, ids["Save"])[0]
+    for strength, equal in (("1", False), ("0", True)):
+        result, ids = do("reference", {**SMALL, **names, "Reference.strength": strength})
+        assert np.array_equal(images(url, result, ids["Save"])[0], before) is equal
+
+
 def test_parts_come_from_files_of_their_own(do, url, part_files):
     size = {"Size.width": "32", "Size.height": "32"}
     encoder, unet = part_files["text_encoder"], part_files["unet"]

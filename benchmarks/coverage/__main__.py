@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known.update(forks.done(chosen.journal))
     elif not chosen.only:
         chosen.journal.unlink(missing_ok=True)
+    known.update({n: {"name": n, "verdict": "apart", "note": why} for n, why in classes.APART.items()})
     for name in chosen.only or [n for n in names if n not in known]:
         known[name] = _measured(name, chosen.journal)
     write([known.get(n, {"name": n, "verdict": "not measured"}) for n in names])

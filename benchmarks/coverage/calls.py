@@ -68,6 +68,16 @@ def mask(side: int = SIDE) -> Any:
     return Image.fromarray(values)
 
 
+def original() -> Any:
+    """The picture before it was made small."""
+    return picture(3)
+
+
+def masks() -> Any:
+    """A mask for every frame."""
+    return [mask() for _ in range(FRAMES)]
+
+
 def clip() -> Any:
     """A video as a tensor [1, 3, FRAMES, SIDE, SIDE] in 0..1."""
     import torch
@@ -103,6 +113,9 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("Cosmos2_5_PredictBase", {"video": None}),
     ("EasyAnimateInpaint", {"video": clip, "mask_video": clip_mask}),
     ("SkyReelsV2DiffusionForcing", {"overlap_history": 1}),
+    ("StableDiffusionXLControlNetUnion", {"control_mode": 0}),
+    (("IFImg2ImgSuper", "IFInpaintingSuper"), {"original_image": original}),
+    ("WanVACE", {"mask": masks}),
     ("AnyFlowFAR", {"chunk_partition": [1, 2]}),
     ("AnyFlow", {"video": None}),
     ("BriaFiboEdit", {"prompt": '{"edit_instruction": "a photo of a cat"}', "mask": None}),

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import inspect
 
+# What makes neither a picture, a video nor a sound, or only goes on from what another pipeline kept in memory.
+APART = {
+    "DiffusionGemmaPipeline": "writes text",
+    "LLaDA2Pipeline": "writes text",
+    "FluxPriorReduxPipeline": "makes embeddings for another pipeline",
+    "KandinskyPriorPipeline": "makes embeddings for another pipeline",
+    "KandinskyV22PriorPipeline": "makes embeddings for another pipeline",
+    "KandinskyV22PriorEmb2EmbPipeline": "makes embeddings for another pipeline",
+    "LTX2DFRTemporalRefinePipeline": "takes the latents and keyframes of an LTX2DFR run",
+}
+
 
 def live() -> list[str]:
     """Names of the prompt-taking classes, sorted."""

@@ -70,7 +70,7 @@ def whole(folder: Path, name: str, call: dict[str, Any]) -> torch.Tensor:
 
     from pipelines.stages import arguments
 
-    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-LIMIT_SECONDS, LIMIT_BYTES = 90.0, 8 << 30
+LIMIT_SECONDS, LIMIT_BYTES = 60.0, 8 << 30
 
 
 def row(name: str, seconds: float = LIMIT_SECONDS) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def prepare() -> None:
     import transformers
 
     torch.set_num_threads(1)
-    diffusers.logging.set_verbosity_error()
+    diffusers.utils.logging.set_verbosity_error()
     transformers.logging.set_verbosity_error()
     import diffusers.pipelines.auto_pipeline
     import transformers.models.clip

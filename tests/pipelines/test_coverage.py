@@ -1,0 +1,42 @@
+"""The coverage table: it names every live class, its page is what it renders to, and a few rows are measured here."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+
+from benchmarks.coverage import classes, compare, render
+
+SAMPLED = ("StableDiffusionXLInpaintPipeline", "SanaPipeline", "CogView3PlusPipeline", "FluxKontextPipeline")
+
+
+def table() -> dict:
+    return json.loads(render.RESULTS.read_text("utf-8"))
+
+
+def test_the_table_names_every_live_pipeline_class():
+    import diffusers
+
+    named, live = {row["name"] for row in table()["rows"]}, set(classes.live())
+    if table()["diffusers"] == diffusers.__version__:
+        assert named == live
+    elif live - named:
+        warnings.warn(f"not measured: {', '.join(sorted(live - named))}; run python -m benchmarks.coverage", stacklevel=1)
+
+
+def test_the_page_is_what_the_table_renders_to():
+    assert render.PAGE.read_text("utf-8") == render.page(table())
+
+
+def test_every_row_is_exact_or_says_why_not():
+    for row in table()["rows"]:
+        assert row["verdict"] in render.MEANING
+        assert row["verdict"] == "exact" or row.get("note") or row.get("difference"), row["name"]
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_class_of_the_table_is_staged_exactly(name):
+    row = compare.measure(name)
+    assert row["verdict"] == "exact", row

@@ -54,11 +54,11 @@ LTX = {
     "caption_channels": 48,
 }
 # diffusers tells the later autoencoder by its width, 2048: all other widths may be small.
-LTX_095 = {"block_out_channels": [4, 8, 8, 8, 2048], "decoder_block_out_channels": [4, 8, 8],
+LTX_095 = {"block_out_channels": [4, 8, 8, 8, 2048], "decoder_block_out_channels": [8, 16, 32],
            "layers_per_block": [1, 1, 1, 1, 1], "decoder_layers_per_block": [1, 1, 1, 1]}  # fmt: skip
 LTX_090 = {"block_out_channels": [8, 8, 16, 16], "decoder_block_out_channels": [8, 16, 32, 32],
            "layers_per_block": [1, 1, 1, 1, 1], "decoder_layers_per_block": [1, 1, 1, 1, 1]}  # fmt: skip
-LTX_091 = {**LTX_090, "decoder_block_out_channels": [8, 8, 16], "decoder_layers_per_block": [1, 1, 1, 1]}
+LTX_091 = {**LTX_090, "decoder_block_out_channels": [8, 16, 32], "decoder_layers_per_block": [1, 1, 1, 1]}
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "wan21_t2v_14b": {"transformer": WAN, "vae": WAN_VAE, "text_encoder": T5},
     "wan21_i2v_14b": {

@@ -73,6 +73,13 @@ def original() -> Any:
     return picture(3)
 
 
+def embedding() -> Any:
+    """What a prior would make [1, 32]."""
+    import torch
+
+    return torch.rand(1, 32, generator=torch.Generator().manual_seed(6))
+
+
 def masks() -> Any:
     """A mask for every frame."""
     return [mask() for _ in range(FRAMES)]
@@ -95,6 +102,7 @@ def clip_mask() -> Any:
 
 
 # What a class is called with beyond or instead of that; None leaves an argument out.
+EMBEDS = {"image_embeds": embedding, "negative_image_embeds": embedding}
 ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("Allegro", {"num_frames": 8}),
     ("Mochi", {"num_frames": 7}),
@@ -103,7 +111,10 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
     (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
     ("Helios", {"video": None}),
-    (("LTX2HDR", "LTX2InContext"), {"height": 128, "width": 128}),
+    (
+        ("LTX2HDR", "LTX2InContext", "LTX2Condition", "LTX2Pipeline", "LTX2Image", "LTX2DFRPipeline"),
+        {"height": 128, "width": 128},
+    ),
     ("LTXI2VLong", {"height": 192, "width": 192}),
     ("NucleusMoE", {"return_index": -1}),
     ("OmniGen", {"input_images": None}),
@@ -116,6 +127,7 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("StableDiffusionXLControlNetUnion", {"control_mode": 0}),
     (("IFImg2ImgSuper", "IFInpaintingSuper"), {"original_image": original}),
     ("WanVACE", {"mask": masks}),
+    (("KandinskyPipeline", "KandinskyImg2ImgPipeline", "KandinskyInpaintPipeline"), EMBEDS),
     ("AnyFlowFAR", {"chunk_partition": [1, 2]}),
     ("AnyFlow", {"video": None}),
     ("BriaFiboEdit", {"prompt": '{"edit_instruction": "a photo of a cat"}', "mask": None}),

@@ -545,6 +545,31 @@ PIPELINES: list[Row] = [
     ("Ideogram4", "text_encoder", "", {"text_config": {**_QWEN, "num_hidden_layers": 40}}),
     ("Ideogram4", "transformer", "", {"llm_features_dim": 13 * TEXT}),
     ("Ideogram4", "unconditional_transformer", "", {"llm_features_dim": 13 * TEXT}),
+    (
+        ("KandinskyCombined", "KandinskyImg2Img", "KandinskyInpaint", "KandinskyPipeline"),
+        "unet",
+        "",
+        {
+            "out_channels": 8,
+            "encoder_hid_dim": TEXT,
+            "encoder_hid_dim_type": "text_image_proj",
+            "addition_embed_type": "text_image",
+        },
+    ),
+    (
+        "KandinskyV22",
+        "unet",
+        "",
+        {
+            "out_channels": 8,
+            "encoder_hid_dim": TEXT,
+            "encoder_hid_dim_type": "image_proj",
+            "addition_embed_type": "image",
+        },
+    ),
+    (("KandinskyInpaint", "KandinskyV22Inpaint"), "unet", "", {"in_channels": 9}),
+    ("LDMText", "unet", "UNet2DConditionModel", {}),
+    ("LDMText", "vqvae", "AutoencoderKL", {}),
     ("Cosmos3Omni", ".", "", {"enable_safety_checker": False}),
 ]
 

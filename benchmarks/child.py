@@ -2,14 +2,18 @@
 
 what: "staged" (encode, sample, decode, each stage's weights leaving for the next), one of the stages alone on what a
 staged run left in `home`, "whole" (diffusers' own pipeline call), "imports" (nothing but the libraries), "prompts" (as
-many prompts in a row as `home` says) or "pictogram" (load, then four pictures).
+many prompts in a row as `home` says), "alternating" (the same, folders taking turns) or "pictogram" (load, then four
+pictures).
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import torch
 from .process import peak_now, status
 
 PROMPT, NEGATIVE, SEED, CFG = "a photo of a cat", "low quality", 1, 5.0
+FRAMES = 5  # of a model that makes video
 
 
 def staged(stages_wanted: tuple[str, ...], folder: Path, size: int, steps: int, home: Path) -> None:
@@ -30,7 +35,7 @@ def staged(stages_wanted: tuple[str, ...], folder: Path, size: int, steps: int, 
     if "encode" in stages_wanted:
         value["cond"] = stages.encode_prompt(model, [PROMPT], [NEGATIVE])
     if "sample" in stages_wanted:
-        empty = stages.empty_latents(model, width=size, height=size)
+        empty = stages.empty_latents(model, width=size, height=size, frames=FRAMES)
         value["latents"] = stages.sample(model, value["cond"], empty, seed=SEED, steps=steps, cfg=CFG)
     if "decode" in stages_wanted:
         stages.decode_image(model, value["latents"])
@@ -44,9 +49,10 @@ def whole(folder: Path, size: int, steps: int) -> None:
     pipe = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     generator = torch.Generator("cpu").manual_seed(SEED)
+    video = {"num_frames": FRAMES} if "num_frames" in inspect.signature(type(pipe).__call__).parameters else {}
     pipe(
         PROMPT, negative_prompt=NEGATIVE, width=size, height=size, num_inference_steps=steps, guidance_scale=CFG,
-        generator=generator, output_type="pt",
+        generator=generator, output_type="pt", **video,
     )  # fmt: skip
 
 
@@ -63,6 +69,31 @@ def prompts(folder: Path, size: int, steps: int, count: int) -> dict[str, Any]:
         stages.decode_image(model, made)
         resident.append(status().get("VmRSS", 0))
     return {"resident": resident}
+
+
+def alternating(folders: list[Path], size: int, steps: int, count: int) -> dict[str, Any]:
+    """Resident memory after each of `count` runs that take turns between models, and how often each part was read."""
+    from pipelines import loading, stages
+    from pipelines.loading import Roots, open_model
+
+    loads: Counter[str] = Counter()
+    original = loading.load_part
+
+    def counted(model: Any, name: str, **options: Any) -> Any:
+        part = original(model, name, **options)
+        if hasattr(part, "parameters"):
+            loads[f"{model.path.name}/{name}"] += 1
+        return part
+
+    loading.load_part = counted
+    models, resident = [open_model(str(f), roots=Roots(), dtype="float32", offload="auto") for f in folders], []
+    for place in range(count):
+        model = models[place % len(models)]
+        cond = stages.encode_prompt(model, [f"{PROMPT} number {place}"], [NEGATIVE])
+        empty = stages.empty_latents(model, width=size, height=size)
+        stages.decode_image(model, stages.sample(model, cond, empty, seed=place, steps=steps, cfg=CFG))
+        resident.append(status().get("VmRSS", 0))
+    return {"resident": resident, "loads": dict(loads)}
 
 
 def pictogram(folder: Path, size: int, steps: int) -> dict[str, Any]:
@@ -112,6 +143,8 @@ def main(what: str, folder: str, size: str, steps: str, home: str) -> None:
         whole(Path(folder), int(size), int(steps))
     elif what == "prompts":
         answer = prompts(Path(folder), int(size), int(steps), int(home))
+    elif what == "alternating":
+        answer = alternating([Path(name) for name in folder.split(os.pathsep)], int(size), int(steps), int(home))
     elif what == "pictogram":
         answer = pictogram(Path(folder), int(size), int(steps))
     else:

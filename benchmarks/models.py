@@ -53,6 +53,48 @@ def sd3_shaped() -> Any:
     return pipe
 
 
+def _t5(multilingual: bool = False, layers: int = 12) -> Any:
+    from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
+
+    sizes = {
+        "vocab_size": 32128, "d_model": 1024, "d_kv": 64, "d_ff": 2816, "num_layers": layers, "num_heads": 16,
+        "feed_forward_proj": "gated-gelu",
+    }  # fmt: skip
+    if multilingual:
+        return filled(lambda: UMT5EncoderModel(UMT5Config(**sizes)))
+    return filled(lambda: T5EncoderModel(T5Config(**sizes)))
+
+
+def flux_shaped() -> Any:
+    """FLUX's parts, scaled: T5 0.7 GB, transformer 0.8 GB, autoencoder 0.3 GB in fp32."""
+    from diffusers import FluxTransformer2DModel
+
+    pipe = tiny.pipeline("flux")
+    transformer = filled(
+        lambda: FluxTransformer2DModel(
+            in_channels=64, num_layers=5, num_single_layers=10, attention_head_dim=64, num_attention_heads=12,
+            joint_attention_dim=1024, pooled_projection_dim=32, axes_dims_rope=(8, 28, 28), guidance_embeds=True,
+        )
+    )  # fmt: skip
+    pipe.register_modules(transformer=transformer, vae=full_vae("flux"), text_encoder_2=_t5())
+    return pipe
+
+
+def wan_shaped() -> Any:
+    """Wan 2.1's parts, scaled: UMT5 0.7 GB, transformer 0.7 GB, the published autoencoder 0.5 GB in fp32."""
+    from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+    pipe = tiny.pipeline("wan")
+    transformer = filled(
+        lambda: WanTransformer3DModel(
+            patch_size=(1, 2, 2), num_attention_heads=8, attention_head_dim=128, in_channels=16, out_channels=16,
+            text_dim=1024, ffn_dim=4096, num_layers=10,
+        )
+    )  # fmt: skip
+    pipe.register_modules(transformer=transformer, vae=filled(AutoencoderKLWan), text_encoder=_t5(multilingual=True))
+    return pipe
+
+
 def small() -> Any:
     """SD1.5's layout at a tenth of its width's cost, for timing: a step takes tens of milliseconds, not seconds."""
     from diffusers import UNet2DConditionModel

@@ -46,7 +46,7 @@ def staged(stages_wanted: tuple[str, ...], folder: Path, size: int, steps: int, 
 def whole(folder: Path, size: int, steps: int) -> None:
     import diffusers
 
-    pipe = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     generator = torch.Generator("cpu").manual_seed(SEED)
     video = {"num_frames": FRAMES} if "num_frames" in inspect.signature(type(pipe).__call__).parameters else {}

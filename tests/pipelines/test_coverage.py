@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import classes, compare, render
 
-SAMPLED = ("StableDiffusionXLInpaintPipeline", "SanaPipeline", "CogView3PlusPipeline", "HunyuanDiTPipeline")
+SAMPLED = ("StableDiffusionXLInpaintPipeline", "SanaPipeline", "CogView3PlusPipeline", "LatentConsistencyModelPipeline")
 
 
 def table() -> dict:

@@ -81,7 +81,11 @@ CLASSES: dict[str, dict[str, Any]] = {
         "vq_embed_dim": 4,
     },
     "AutoencoderTiny": {},
-    "AutoencoderDC": {"attention_head_dim": 8},
+    "AutoencoderDC": {
+        "attention_head_dim": 8,
+        "encoder_block_out_channels": (32,) * 6,
+        "decoder_block_out_channels": (32,) * 6,
+    },
     "AutoencoderKLMochi": {
         "encoder_block_out_channels": (32,) * 4,
         "decoder_block_out_channels": (32,) * 4,

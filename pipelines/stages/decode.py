@@ -128,6 +128,8 @@ def _cropped(pipe: Any, out: torch.Tensor, latents: Mapping[str, Any]) -> torch.
     if "use_resolution_binning" not in arguments.accepted(pipe) or not {"width", "height"} <= size.keys():
         return out
     processor = pipe.video_processor if out.ndim == 5 else pipe.image_processor
+    if not hasattr(processor, "resize_and_crop_tensor"):  # HunyuanDiT gives the picture at the size of the bin
+        return out
     return processor.resize_and_crop_tensor(out, size["width"], size["height"])
 
 

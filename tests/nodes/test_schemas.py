@@ -21,6 +21,7 @@ EXPECTED = {
     "AIGC_EmptyLatents": ("Empty Latents", "AIGC/latent"),
     "AIGC_EncodeImage": ("Encode Image", "AIGC/latent"),
     "AIGC_Sample": ("Sample", "AIGC/sample"),
+    "AIGC_Guider": ("Guider", "AIGC/sample"),
     "AIGC_DecodeImage": ("Decode Image", "AIGC/decode"),
     "AIGC_DecodeVideo": ("Decode Video", "AIGC/decode"),
     "AIGC_DecodeAudio": ("Decode Audio", "AIGC/decode"),

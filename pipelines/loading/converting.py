@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from .stubs import empty_module
+
 Tensors = dict[str, torch.Tensor]
 
 # Classes whose converter of diffusers looks for a prefix; the others take bare names.
@@ -48,6 +50,8 @@ def convert(cls: Any, tensors: Tensors, config: Path, name: str, dtype: torch.dt
     if cls.__name__ in OWN:
         return _assigned(cls, prepared, config / name, dtype)
     prefix = PREFIXES.get(cls.__name__, "")
+    if prefix and set(empty_module(cls, config / name).state_dict()) <= set(prepared):
+        prefix = ""  # a file in diffusers' own layout, which no converter is asked for
     prefixed = {prefix + key: value for key, value in prepared.items()}
     return cls.from_single_file(
         prefixed, config=str(config), subfolder=name, torch_dtype=dtype, local_files_only=True, **options

@@ -18,7 +18,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Model
 from ..sources import Roots, find_embedding
-from .folder import component_classes, pipeline_class
+from .folder import component_classes
 from .weights import read_header
 
 WORD = re.compile(r"embedding:([^\s,()\[\]]+)")
@@ -36,11 +36,16 @@ def find_embeddings(model: Model, texts: Sequence[str], *, roots: Roots) -> dict
     names = dict.fromkeys(name for text in texts for name in WORD.findall(text))
     if not names:
         return {}
-    encoders = {part: cls for part, (_, cls) in component_classes(model).items() if part.startswith("text_encoder")}
-    if not hasattr(pipeline_class(model), "load_textual_inversion") or not all("CLIP" in c for c in encoders.values()):
+    import diffusers
+
+    cls = getattr(diffusers, model.pipeline_class, None)
+    classic = hasattr(cls, "load_textual_inversion") and hasattr(cls, "encode_prompt")  # blocks have only the first
+    parts = component_classes(model) if classic else {}
+    encoders = [kind for part, (_, kind) in parts.items() if part.startswith("text_encoder")]
+    if not encoders or not all("CLIP" in kind for kind in encoders):
         raise AigcError(
-            f"Expected a model with CLIP text encoders for embedding:{next(iter(names))}, got {model.pipeline_class} with "
-            f"{', '.join(encoders.values()) or 'none'}. Take the word out of the prompt, or use SD 1.5, SD 2 or SDXL."
+            f"Expected a model with CLIP text encoders for embedding:{next(iter(names))}, got {model.pipeline_class}"
+            f"{' with ' + ', '.join(encoders) if encoders else ''}. Take the word out of the prompt, or use SD 1.5, SD 2 or SDXL."
         )
     found = {name: find_embedding(name, roots) for name in names}
     for path in found.values():

@@ -13,6 +13,7 @@ from pipelines import stages
 from pipelines.errors import AigcError
 from pipelines.loading import Roots, find_embeddings
 from pipelines.runtime import Runtime
+from pipelines.stages import modular
 from pipelines.stages.pipe import stage
 
 from .test_lora import opened, whole
@@ -119,3 +120,11 @@ def test_a_family_without_clip_alone_is_refused(tiny_model, roots: Roots):
     with pytest.raises(AigcError, match=r"CLIP text encoders for embedding:one, got FluxPipeline.*T5EncoderModel"):
         find_embeddings(opened(tiny_model("flux")), ["a embedding:one"], roots=roots)
     assert find_embeddings(opened(tiny_model("flux")), ["a cat"], roots=roots) == {}
+
+
+def test_a_modular_model_is_refused_by_name(tiny_model, roots):
+    model = modular.open_folder(tiny_model("sdxl"), dtype="float32")
+    with pytest.raises(
+        AigcError, match="Expected a model with CLIP text encoders for embedding:one, got StableDiffusionXL"
+    ):
+        find_embeddings(model, ["a embedding:one"], roots=roots)

@@ -48,7 +48,7 @@ def add_reference(
         raise AigcError(f"Expected a strength of 0 or more, got {strength}: 0 is off, 1 as trained.")
     runtime = runtime or Runtime()
     pipe = skeleton(model, runtime)
-    if not hasattr(pipe, "load_ip_adapter"):
+    if not (hasattr(pipe, "load_ip_adapter") and hasattr(pipe, "encode_image")):  # blocks have only the first
         raise AigcError(
             f"Expected a model that takes an IP-Adapter, got {model.pipeline_class}: use SD 1.5, SDXL, SD 3 or FLUX.1."
         )

@@ -73,16 +73,7 @@ def sample(
             **arguments.size(whole, _fixed_size(conditioning, call_size(pipe, shape, latents))),
             **arguments.guidance(whole, _strength(whole, conditioning, cfg)),
         }
-        start, mask, total = None, latents.get("noise_mask"), int(steps / denoise)
-        partial = denoise < 1
-        if wants_start(whole, conditioning.arguments):  # it knows by itself how to begin from a picture
-            given = latents["samples"], denoise, len(rows)
-            call.update(start_arguments(whole, conditioning.arguments, *given, mask=mask))
-            partial, total = False, steps_of(steps, denoise) if "strength" in call else steps
-        elif partial or mask is not None:
-            decoded = from_host(shape.family, latents["samples"].float(), pipe)
-            start = Start(run.tail_map(call), decoded, len(rows), partial=partial, mask=mask)
-        watch = Watch(keep=steps if partial else None, unit_noise=partial)
+        start, watch, total = run.begin(call, latents, steps, denoise)
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
         if guider is not None and guided and conditioning.guided:
             stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
@@ -183,6 +174,23 @@ class _Run:
         one.update({k: v for k, v in call.items() if k in ("height", "width", *FRAMES)})
         with self._replay(self.plain, self.rows[:1]):
             return probe(self.plain, self.decoder, one)
+
+    def begin(
+        self, call: dict[str, Any], latents: Mapping[str, Any], steps: int, denoise: float
+    ) -> tuple[Start | None, Watch, int]:
+        """How to start from the LATENT, what to watch, and the length of the schedule.
+
+        A pipeline that begins from a picture by itself gets the LATENT as one, in `call`.
+        """
+        start, mask, total, partial = None, latents.get("noise_mask"), int(steps / denoise), denoise < 1
+        if wants_start(self.pipe, self.conditioning.arguments):
+            given = latents["samples"], denoise, len(self.rows)
+            call.update(start_arguments(self.pipe, self.conditioning.arguments, *given, mask=mask))
+            partial, total = False, steps_of(steps, denoise) if "strength" in call else steps
+        elif partial or mask is not None:
+            decoded = from_host(self.shape.family, latents["samples"].float(), self.plain)
+            start = Start(self.tail_map(call), decoded, len(self.rows), partial=partial, mask=mask)
+        return start, Watch(keep=steps if partial else None, unit_noise=partial), total
 
     def reporter(self, on_step: OnStep | None, tail: TailMap | None, call: Mapping[str, Any]) -> Any:
         """What the scheduler calls after each step: interrupt first, then the caller's report."""

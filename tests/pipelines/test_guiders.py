@@ -11,6 +11,7 @@ from pipelines.guiders import Guider
 from pipelines.loading import Roots, open_model
 from pipelines.runtime import Runtime
 from pipelines.stages import modular
+from pipelines.stages.guided import guided_by
 
 from . import staged
 
@@ -65,27 +66,26 @@ def test_a_perturbation_of_strength_0_is_plain_guidance(name, tiny_model):
     assert torch.equal(plain, none)
 
 
-def test_the_perturbed_attention_guider_equals_the_formula(tiny_model):
-    """One step by hand: neg + cfg (pos - neg) + s (pos - pos with attention skipped)."""
+def test_both_halves_of_a_guided_answer_are_the_formula(tiny_model):
+    """neg + cfg (pos - neg) + s (pos - pos with self-attention switched off in the middle block)."""
     model = opened(tiny_model("sd15"))
-    answers = {}
-    guider = Guider("perturbed attention", perturbation=3.0)
-    sampled(model, guider, steps=3)
     with stages.pipe.stage(model, "denoiser", Runtime("cpu")) as pipe:
-        unet = pipe.unet
-        x, t = torch.randn(2, 4, 8, 8), torch.tensor(500)
-        text = torch.randn(2, 7, unet.config.cross_attention_dim)
-        made = guiders.make(guider, 4.0, unet)
-        made.set_state(step=1, num_inference_steps=3, timestep=t)
+        unet, t = pipe.unet, torch.tensor(500)
+        x, text = torch.randn(2, 4, 8, 8), torch.randn(2, 7, pipe.unet.config.cross_attention_dim)
         negative, positive = unet(x, t, text).sample.chunk(2)
-        made._count_prepared = 2
-        made.prepare_models(unet)
-        answers["perturbed"] = unet(x[1:], t, text[1:]).sample
-        made.cleanup_models(unet)
-        again = unet(x[1:], t, text[1:]).sample
-    assert not torch.allclose(answers["perturbed"], again, atol=1e-4)
-    by_hand = negative + 4.0 * (positive - negative) + 3.0 * (positive - answers["perturbed"])
-    assert torch.equal(made.forward(positive, negative, answers["perturbed"]).pred, by_hand)
+        (stack, index), *_ = guiders.layer_stacks(unet, ())
+        attention = unet.get_submodule(stack)[index].attn1
+        before = attention.processor
+        attention.set_processor(lambda attn, states, *_, **__: attn.to_out[0](attn.to_v(states)))
+        off = unet(x[1:], t, text[1:]).sample
+        attention.set_processor(before)
+        pipe.scheduler.set_timesteps(3)
+        guider = Guider("perturbed attention", perturbation=3.0)
+        with guided_by(pipe, model, guider, 4.0, rows=1, done=lambda: 1):
+            halves = unet(x, t, text).sample.chunk(2)
+    by_hand = negative + 4.0 * (positive - negative) + 3.0 * (positive - off)
+    assert torch.equal(*halves) and torch.allclose(halves[0], by_hand, atol=1e-5)
+    assert not torch.allclose(off, positive, atol=1e-4)
 
 
 def test_a_batch_equals_its_singles(tiny_model):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch: a busy machine's cores are not to be spun on
+# A shell's background job ignores Ctrl-C, and whatever a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parents[1]
 MAY_NOT_SKIP = ("host", "browser")
 

@@ -1,0 +1,55 @@
+"""Rows of the pipelines up to Kandinsky3."""
+
+from __future__ import annotations
+
+from ..shrink import TEXT
+from .pieces import QWEN, UNET, XL, Row
+
+PIPELINES: list[Row] = [
+    ("AnimateDiff", "unet", "UNet2DConditionModel", UNET),
+    ("AnimateDiffSDXL", "unet", "UNet2DConditionModel", {**UNET, **XL}),
+    ("Flux2", "vae", "", {"latent_channels": 32}),
+    ("BriaFibo", "vae", "", {"z_dim": 16}),
+    ("Flux2Klein", "transformer", "", {"joint_attention_dim": 3 * TEXT}),
+    ("AudioLDM2", "language_model", "", {"max_new_tokens": 8}),
+    ("BriaFiboPipeline", "transformer", "", {"joint_attention_dim": 2 * TEXT}),
+    ("BriaFiboEdit", "transformer", "", {"joint_attention_dim": 2 * TEXT}),
+    ("BriaFibo2", "text_encoder", "", {"text_config": {**QWEN, "num_hidden_layers": 40}}),
+    ("ChronoEdit", "transformer", "", {"in_channels": 36, "image_dim": TEXT}),
+    (("CogVideoXFun", "CogVideoXImage", "ConsisID"), "transformer", "", {"in_channels": 32}),
+    ("CogView4Control", "transformer", "", {"in_channels": 32}),
+    ("CogView4", "text_encoder", "", {"pad_token_id": 0}),
+    ("AceStep", "text_encoder", "Qwen3Model", QWEN),
+    ("AceStep", "condition_encoder", "", {"text_hidden_dim": TEXT}),
+    ("Ideogram4", "text_encoder", "Qwen3VLModel", {}),
+    ("EasyAnimate", "transformer", "", {"in_channels": 16, "out_channels": 16, "patch_size": 2}),
+    ("EasyAnimateInpaint", "transformer", "", {"in_channels": 33}),
+    ("EasyAnimateControl", "transformer", "", {"in_channels": 32}),
+    (
+        ("FluxControlPipeline", "FluxControlImg2Img", "FluxControlInpaint"),
+        "transformer",
+        "",
+        {"in_channels": 128, "out_channels": 64},
+    ),
+    ("FluxFill", "transformer", "", {"in_channels": 384, "out_channels": 64}),
+    (("IF",), "unet", "", {"in_channels": 3, "out_channels": 6, "encoder_hid_dim": TEXT}),
+    (
+        ("IFImg2ImgSuper", "IFInpaintingSuper", "IFSuper"),
+        "unet",
+        "",
+        {"in_channels": 6, "class_embed_type": "timestep"},
+    ),
+    ("IF", "scheduler", "", {"variance_type": "learned_range"}),
+    (("HunyuanSkyreelsImage",), "transformer", "", {"in_channels": 32}),
+    ("HunyuanVideoFramepack", "transformer", "", {"has_clean_x_embedder": True, "has_image_proj": True}),
+    ("HunyuanVideoImage", "transformer", "", {"image_condition_type": "token_replace"}),
+    ("AudioLDM2", "vae", "", {"in_channels": 1, "out_channels": 1}),
+    ("BriaFibo2", "vae", "", {"latent_channels": 32}),
+    (("BriaFiboPipeline", "BriaFiboEdit"), "transformer", "", {"in_channels": 16}),
+    ("HunyuanImageRefiner", "transformer", "", {"out_channels": 32}),
+    ("HunyuanVideo15", "transformer", "", {"target_size": 64}),
+    ("Ideogram4", "text_encoder", "", {"text_config": {**QWEN, "num_hidden_layers": 40}}),
+    ("Ideogram4", "transformer", "", {"llm_features_dim": 13 * TEXT}),
+    ("Ideogram4", "unconditional_transformer", "", {"llm_features_dim": 13 * TEXT}),
+    ("Cosmos3Omni", ".", "", {"enable_safety_checker": False}),
+]

@@ -104,7 +104,7 @@ def clip_mask() -> Any:
 # What a class is called with beyond or instead of that; None leaves an argument out.
 EMBEDS = {"image_embeds": embedding, "negative_image_embeds": embedding}
 ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
-    ("Allegro", {"num_frames": 8}),
+    ("Allegro", {"num_frames": 24}),  # one tile
     ("Mochi", {"num_frames": 7}),
     ("Latte", {"video_length": 4}),
     ("AnimateDiff", {"num_frames": 4}),

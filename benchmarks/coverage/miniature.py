@@ -126,7 +126,10 @@ def found(name: str, cls: Any) -> Any:
 
 
 def made(kind: Any, row: dict[str, Any]) -> Any:
-    """One small part of a class."""
+    """One small part of a class.
+
+    "_extra" in the row is what a pipeline reads in the part's config, although the class has no such parameter.
+    """
     import diffusers
     from transformers import PretrainedConfig
 
@@ -136,7 +139,9 @@ def made(kind: Any, row: dict[str, Any]) -> Any:
     if isinstance(getattr(kind, "config_class", None), type) and issubclass(kind.config_class, PretrainedConfig):
         return kind(shrink.transformers_config(kind, merged))
     if issubclass(kind, diffusers.ModelMixin):
-        return kind(**shrink.diffusers_config(kind, merged))
+        part = kind(**shrink.diffusers_config(kind, merged))
+        part.register_to_config(**merged.get("_extra", {}))
+        return part
     return kind(**merged)
 
 

@@ -60,6 +60,16 @@ QWEN_VL = {
 GEMMA = {"sliding_window": 512}
 VIDEO_LEVELS = {"block_out_channels": (8, 16, 32, 64, 64)}
 Z16 = {"latent_channels": 16, "scaling_factor": 0.3611, "shift_factor": 0.1159}
+WAN22_VAE = {
+    "z_dim": 48,
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "is_residual": True,
+    "scale_factor_spatial": 16,
+    "latents_mean": [0.0] * 48,
+    "latents_std": [1.0] * 48,
+}
 DYNAMIC = {"use_dynamic_shifting": True}
 
 # (start of the pipeline's name, part, its class or "" for the annotated one or None for no part, config laid over).

@@ -18,7 +18,7 @@ CLASSES: dict[str, dict[str, Any]] = {
         "attention_head_dim": 16,
         "pos_embed_max_size": 64,
     },
-    "BriaFibo2Transformer2DModel": {"dim": 256, "injection_layer_ids": (0,), "cap_feat_dim": TEXT},
+    "BriaFibo2Transformer2DModel": {"dim": 256, "injection_layer_ids": (0,), "cap_feat_dim": 3 * TEXT},
     "CogVideoXTransformer3DModel": {"sample_width": 8, "sample_height": 8, "sample_frames": 9},
     "ConsisIDTransformer3DModel": {
         "sample_width": 8,
@@ -59,7 +59,11 @@ CLASSES: dict[str, dict[str, Any]] = {
         "in_channels": 16,
         "out_channels": 16,
         "caption_channels": [TEXT, TEXT],
-        "llama_layers": [0, 1, 0, 1],
+        "axes_dims_rope": (16, 8, 8),
+        "attention_head_dim": 32,  # narrow and few layers: the pipeline scales every size to a megapixel
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "llama_layers": [0, 1],
         "text_emb_dim": 2 * TEXT,
     },
     "HunyuanDiT2DModel": {"hidden_size": 2 * 88, "in_channels": 4, "patch_size": 2, "cross_attention_dim": TEXT},

@@ -101,6 +101,16 @@ def clip_mask() -> Any:
     return values
 
 
+# HunyuanVideo's template, shorter: the released one is longer than what letters as tokens leave room for. Places count tokens.
+LLAVA_TEMPLATE = {
+    "template": "<|start_header_id|>system<|end_header_id|>\n\n<image>\nDescribe:<|eot_id|>\n\n"
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "crop_start": 25,
+    "image_emb_start": 8,
+    "image_emb_end": 24,
+    "image_emb_len": 16,
+}
+
 # What a class is called with beyond or instead of that; None leaves an argument out.
 EMBEDS = {"image_embeds": embedding, "negative_image_embeds": embedding}
 ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
@@ -111,6 +121,7 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
     (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
     ("Helios", {"video": None}),
+    ("HunyuanVideoImage", {"prompt_template": LLAVA_TEMPLATE}),
     (
         ("LTX2HDR", "LTX2InContext", "LTX2Condition", "LTX2Pipeline", "LTX2Image", "LTX2DFRPipeline"),
         {"height": 128, "width": 128},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 
-# What makes neither a picture, a video nor a sound, or only goes on from what another pipeline kept in memory.
+# What makes neither a picture, a video nor a sound, goes on from what another pipeline kept in memory, or fails in
+# diffusers itself.
 APART = {
     "DiffusionGemmaPipeline": "writes text",
     "LLaDA2Pipeline": "writes text",
@@ -12,6 +13,8 @@ APART = {
     "KandinskyPriorPipeline": "makes embeddings for another pipeline",
     "KandinskyV22PriorPipeline": "makes embeddings for another pipeline",
     "KandinskyV22PriorEmb2EmbPipeline": "makes embeddings for another pipeline",
+    "EasyAnimateControlPipeline": "diffusers 0.42.1 cannot call it: its __call__ hands encode_prompt a text_encoder_index, "
+    "which that method does not take",
     "LTX2DFRTemporalRefinePipeline": "takes the latents and keyframes of an LTX2DFR run",
 }
 

@@ -16,7 +16,7 @@ MEANING = {
     "not": "staged it fails, or gives another shape",
     "not called": "the miniature did not go through diffusers' own call, so there is nothing to compare with",
     "not built": "no miniature could be made offline",
-    "apart": "makes no picture, video or sound, or needs what another run left",
+    "apart": "makes no picture, video or sound, needs what another run left, or fails in diffusers itself",
     "not measured": "the class is newer than the last run of the command",
 }
 

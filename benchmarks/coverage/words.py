@@ -70,10 +70,17 @@ def gemma(cls: Any) -> Any:
 
 
 def llama(cls: Any) -> Any:
-    words = ["<unk>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<s>", "</s>", "<pad>", "<image>", "▁", *LETTERS]
-    extra = ["[IMG]", "[IMG_BREAK]", "[IMG_END]", "<image>"]
+    pictures, turns = (
+        ["[IMG]", "[IMG_BREAK]", "[IMG_END]", "<image>"],
+        ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+    )
+    words = ["<unk>", *pictures[:3], "<s>", "</s>", "<pad>", pictures[3], "▁", *LETTERS, *turns]
     tokenizer = cls(
-        vocab=_numbered(words), merges=[], pad_token="<pad>", extra_special_tokens=extra, model_max_length=512
+        vocab=_numbered(words),
+        merges=[],
+        pad_token="<pad>",
+        extra_special_tokens=[*pictures, *turns],
+        model_max_length=512,
     )
     tokenizer.chat_template = PLAIN
     return tokenizer

@@ -8,7 +8,9 @@ CFG_CONCATENATED = {"StableAudioPipeline"}
 # Their tail does more than `vae.decode` and a processor: decode by running the pipeline with an empty schedule.
 TAIL_REPLAY = (
     "Allegro",
-    "Cosmos",
+    "CosmosTextToWorld",
+    "CosmosVideoToWorld",
+    "Cosmos2",
     "SkyReelsV2Pipeline",
     "SkyReelsV2ImageToVideo",
     "HunyuanVideoImageToVideo",

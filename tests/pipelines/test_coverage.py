@@ -9,7 +9,13 @@ import pytest
 
 from benchmarks.coverage import classes, compare, render
 
-SAMPLED = ("StableDiffusionXLInpaintPipeline", "PixArtSigmaPipeline", "CogView3PlusPipeline", "HunyuanDiTPipeline")
+SAMPLED = (
+    "StableDiffusionXLInpaintPipeline",
+    "PixArtSigmaPipeline",
+    "CogView3PlusPipeline",
+    "HunyuanDiTPipeline",
+    "Cosmos3OmniPipeline",
+)
 
 
 def table() -> dict:

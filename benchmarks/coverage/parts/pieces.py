@@ -67,8 +67,8 @@ WAN22_VAE = {
     "patch_size": 2,
     "is_residual": True,
     "scale_factor_spatial": 16,
-    "latents_mean": [0.0] * 48,
-    "latents_std": [1.0] * 48,
+    "latents_mean": [0.01 * i for i in range(48)],
+    "latents_std": [1 + 0.01 * i for i in range(48)],
 }
 DYNAMIC = {"use_dynamic_shifting": True}
 

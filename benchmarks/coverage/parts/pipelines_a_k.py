@@ -43,6 +43,7 @@ PIPELINES: list[Row] = [
     (("HunyuanSkyreelsImage",), "transformer", "", {"in_channels": 32}),
     ("HunyuanVideoFramepack", "transformer", "", {"has_clean_x_embedder": True, "has_image_proj": True}),
     ("HunyuanVideoImage", "transformer", "", {"image_condition_type": "token_replace"}),
+    ("HunyuanVideoImage", "text_encoder", "", {"pad_token_id": 6}),
     ("AudioLDM2", "vae", "", {"in_channels": 1, "out_channels": 1}),
     ("BriaFibo2", "vae", "", {"latent_channels": 32}),
     (("BriaFiboPipeline", "BriaFiboEdit"), "transformer", "", {"in_channels": 16}),

@@ -146,3 +146,83 @@ class Trace:
     decode_arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=lambda: ((), {}))
     arguments: Mapping[str, Any] = field(default_factory=dict)
     conditioning: Conditioning | None = None
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """What a judge is and can do; checked before anything runs.
+
+    modality: "image", "latent", "video" or "audio". space: what it takes: "rgb01" (pictures [B, 3, H, W] in 0..1),
+    "latent:<name>" (latents [B, C, H, W] in a model's denoiser space) or "wav@<rate>".
+    unit: of the raw value. classes: how many it tells apart, 0 for none.
+    sigma_range: the noise it can judge, as sigma of x0 + sigma eps; None: clean ones only.
+    auc: (sigma, held-out AUC) pairs of its training. scale, shift: a LATENT z is (z - shift) * scale in the denoiser's space,
+    one value or one a channel. note: what a user should know.
+    """
+
+    id: str
+    version: str = "1"
+    licence: str = ""
+    modality: str = "image"
+    space: str = "rgb01"
+    unit: str = "logit"
+    needs_prompt: bool = False
+    needs_reference: bool = False
+    differentiable: bool = True
+    sigma_range: tuple[float, float] | None = None
+    auc: tuple[tuple[float, float], ...] = ()
+    classes: int = 0
+    scale: float | tuple[float, ...] = 1.0
+    shift: float | tuple[float, ...] = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """AIGC_DISCRIMINATOR: a judge that is not open yet; holds no weights.
+
+    kind: the row of `score.judges` that opens it. path: its weights, where it has a file.
+    calibration: (a, b), so that sigmoid(a score + b) is the probability of "real"; None when not calibrated.
+    real: scores of real ones at evenly spaced shares, for percentiles.
+    parts, prior: for a combination: judges and their weights, and the logit before anything is seen.
+    """
+
+    spec: JudgeSpec
+    kind: str
+    path: Path | None = None
+    calibration: tuple[float, float] | None = None
+    real: tuple[float, ...] = ()
+    parts: tuple[tuple[Discriminator, float], ...] = ()
+    prior: float = 0.0
+
+    @property
+    def calibrated(self) -> bool:
+        return self.calibration is not None
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A judge that steers a sampler, and how strongly: any real number; 0 is off, 1 as the theory has it."""
+
+    discriminator: Discriminator
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """AIGC_SCORES: one score an item, higher is better; rides beside IMAGE, LATENT, MASK or AUDIO in the same order.
+
+    raw: the same in the judge's unit. probability: of "real", if the judge is calibrated. percentile: 0..100 among real ones.
+    prompts, seeds: of the items, "" and -1 where unknown.
+    """
+
+    judge: str
+    values: tuple[float, ...]
+    raw: tuple[float, ...] = ()
+    unit: str = "logit"
+    probability: tuple[float, ...] | None = None
+    percentile: tuple[float, ...] | None = None
+    licence: str = ""
+    note: str = ""
+    prompts: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()

@@ -118,12 +118,14 @@ class Watch:
     on_step(done, total, x0): called after each step; x0 is a function returning the estimate of the clean sample.
     on_schedule(scheduler): called when the schedule is set.
     on_result(scheduler, sample, done): returns what a step's result is replaced by.
+    change_x0(x, alpha, sigma): what to add to the estimate of the clean sample before a step; x = alpha x0 + sigma noise.
     """
 
     keep: int | None = None
     on_step: Callable[[int, int, Callable[[], torch.Tensor]], None] | None = None
     on_schedule: Callable[[Any], None] | None = None
     on_result: Callable[..., torch.Tensor] | None = None
+    change_x0: Callable[[torch.Tensor, float, float], torch.Tensor] | None = None
     unit_noise: bool = False
     done: int = 0
     offset: int = field(default=0, init=False)
@@ -214,6 +216,8 @@ def _watching_step(base: type) -> Callable[..., Any]:
     @functools.wraps(base.step)
     def step(self: Any, model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
         watch: Watch = self._watch
+        if watch.change_x0 is not None:
+            model_output = _changed(self, watch.change_x0, model_output, timestep, sample)
         # Solvers look at the length of the whole schedule to tell their last step: they get it back while they work.
         shown, self.timesteps = self.timesteps, self._whole
         try:
@@ -230,6 +234,24 @@ def _watching_step(base: type) -> Callable[..., Any]:
         return out
 
     return step
+
+
+def _changed(scheduler: Any, change: Callable[..., torch.Tensor], output: Any, timestep: Any, sample: Any) -> Any:
+    """The model's output after `change` to the estimate of the clean sample, which is affine in the output."""
+    if getattr(scheduler, "step_index", None) is None and hasattr(scheduler, "_init_step_index"):
+        scheduler._init_step_index(timestep)
+    index = getattr(scheduler, "step_index", None)
+    alpha, sigma = noise_level(scheduler, timestep, index)
+    if sigma == 0:
+        return output
+    zero, one = sample.new_zeros(1), sample.new_ones(1)
+    slope = float(
+        estimate_x0(scheduler, one, timestep, zero, index) - estimate_x0(scheduler, zero, timestep, zero, index)
+    )
+    move = (change(sample, alpha, sigma) / slope).to(output)
+    if output.shape != sample.shape:  # learned variance follows the prediction
+        move = torch.cat([move, torch.zeros_like(move)], dim=1)
+    return output + move
 
 
 def _with_result(out: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -262,6 +284,25 @@ def _shorten(scheduler: Any) -> None:
             scheduler.set_begin_index(0)
     if watch.on_schedule is not None:
         watch.on_schedule(scheduler)
+
+
+def noise_level(scheduler: Any, timestep: Any, index: int | None) -> tuple[float, float]:
+    """alpha and sigma of x = alpha x0 + sigma noise at one step; index: the scheduler's, where it counts its steps."""
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is not None and index is not None:
+        sigma = float(sigmas[min(index, len(sigmas) - 1)])
+        if kind(scheduler) == "flow":
+            return 1 - sigma, sigma
+        if not hasattr(scheduler, "_sigma_to_alpha_sigma_t"):  # variance exploding
+            return 1.0, sigma
+        alpha = 1 / math.sqrt(1 + sigma**2)
+        return alpha, sigma * alpha
+    if not hasattr(scheduler, "alphas_cumprod"):
+        raise AigcError(
+            f"Expected a scheduler whose noise levels are known, got {type(scheduler).__name__}: choose another scheduler."
+        )
+    alpha = float(scheduler.alphas_cumprod[int(timestep)]) ** 0.5
+    return alpha, math.sqrt(1 - alpha**2)
 
 
 def estimate_x0(scheduler: Any, output: Any, timestep: Any, sample: Any, index: int | None) -> torch.Tensor:

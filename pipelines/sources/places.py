@@ -24,6 +24,7 @@ class Roots:
 
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
+    judges: folders of trained judges.
     tokenizers: folders of tokenizer files by "clip", "t5", "qwen" and "pile", for files that come without a tokenizer.
     """
 
@@ -37,6 +38,7 @@ class Roots:
     controls: tuple[Path, ...] = ()
     references: tuple[Path, ...] = ()
     image_encoders: tuple[Path, ...] = ()
+    judges: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 

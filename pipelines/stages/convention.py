@@ -97,3 +97,15 @@ def from_host_shape(family: str, samples: torch.Tensor) -> tuple[int, ...]:
         return tuple(samples.shape)
     b, c, h, w = samples.shape
     return (b, c // 4, h * 2, w * 2)
+
+
+def folded(family: str, z: torch.Tensor) -> torch.Tensor:
+    """Values that lie as `vae.decode` takes its input, where ComfyUI's LATENT has them."""
+    row = _row(family)
+    return _fold(z) if row is not None and row.fold else z
+
+
+def unfolded(family: str, z: torch.Tensor) -> torch.Tensor:
+    """The inverse of `folded`."""
+    row = _row(family)
+    return _unfold(z) if row is not None and row.fold else z

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import AigcError
 from ..guiders import Guider
-from ..payloads import Conditioning, Model, Trace
+from ..payloads import Conditioning, Guide, Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
@@ -24,6 +24,7 @@ from .preview import Preview
 from .reference import reference_arguments, referenced
 from .replay import StageDone, capturing_decode, replaying, seeded
 from .start import Start
+from .steered import steered
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
 from .tail import TailMap, after_prepare, probe
 
@@ -41,6 +42,7 @@ def sample(
     scheduler: str = DEFAULT,
     denoise: float = 1.0,
     guider: Guider | None = None,
+    guide: Guide | None = None,
     on_step: OnStep | None = None,
     runtime: Runtime | None = None,
 ) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def sample(
     seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run.
     cfg: guidance strength in the pipeline's own scale. denoise: 0 (nothing) to 1 (from pure noise).
     guider: another way to guide than the pipeline's own, at strength `cfg`; without guidance (cfg 1) it has no say.
+    guide: a noise-aware judge of this model's latents that steers every step; weight 0 is off.
     on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
     Returns a LATENT. Raises AigcError when an input does not fit the model.
     """
@@ -75,6 +78,9 @@ def sample(
         }
         start, watch, total = run.begin(call, latents, steps, denoise)
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
+        if guide is not None and guide.weight:
+            tail = start.map if start else run.tail_map(call)
+            watch.change_x0 = stack.enter_context(steered(guide, tail, shape.family, runtime))
         if guider is not None and guided and conditioning.guided:
             stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
         pictures = {

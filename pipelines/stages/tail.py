@@ -56,9 +56,13 @@ class TailMap:
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         """[B, ...] in the denoiser's space -> [B, ...] as `vae.decode` takes it."""
-        flat = latents.reshape(latents.shape[0], -1)[:, self.source.to(latents.device)]
+        flat = self.lie(latents).flatten(1)
         out = flat * self.scale.to(flat) + self.shift.to(flat)
         return out.reshape(-1, *self.decoded[1:])
+
+    def lie(self, latents: torch.Tensor) -> torch.Tensor:
+        """[B, ...] in the denoiser's space, unchanged, where `vae.decode` has them [B, ...]."""
+        return latents.reshape(latents.shape[0], -1)[:, self.source.to(latents.device)].reshape(-1, *self.decoded[1:])
 
     def place(self, values: torch.Tensor) -> torch.Tensor:
         """Values that lie as `vae.decode` takes its input [B, ...] -> where the denoiser's space has them."""

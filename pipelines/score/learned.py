@@ -1,0 +1,136 @@
+"""A judge that was trained: one safetensors file with its spec in the header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import AigcError
+from ..payloads import Discriminator, JudgeSpec
+from .judge import Judge
+from .net import NetConfig, PatchNet
+from .training import Report
+
+FORMAT = "aigc-judge-1"
+
+
+class LearnedJudge(Judge):
+    """The network in the space it was trained in: pictures [B, 3, H, W] in 0..1, or latents in the denoiser's space."""
+
+    chunk = 64
+
+    def __init__(self, spec: JudgeSpec, net: PatchNet) -> None:
+        self.spec, self.net = spec, net
+
+    def parts(self) -> list[nn.Module]:
+        return [self.net]
+
+    def logit(
+        self,
+        x: torch.Tensor,
+        *,
+        sigma: torch.Tensor | None = None,
+        prompts: Sequence[str] = (),
+        reference: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return self.net(self._fitted(x), torch.zeros(len(x)) if sigma is None else sigma)
+
+    def heatmap(self, x: torch.Tensor, *, prompts: Sequence[str] = ()) -> torch.Tensor:
+        with torch.no_grad():
+            return self.net.patches(self._fitted(x), torch.zeros(len(x)))
+
+    def _fitted(self, x: torch.Tensor) -> torch.Tensor:
+        """x, cut at the right and below to whole patches. Raises AigcError for other channels or a size below one patch."""
+        channels, stride = self.net.config.channels, self.net.stride
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise AigcError(
+                f"Expected {channels} channels as {self.spec.id} was trained on ({self.spec.space}), got shape {list(x.shape)}: "
+                "choose a judge of this space."
+            )
+        height, width = (n - n % stride for n in x.shape[-2:])
+        if not height or not width:
+            raise AigcError(
+                f"Expected at least {stride} by {stride} for {self.spec.id}, got {list(x.shape[-2:])}: use a larger size."
+            )
+        return x[..., :height, :width]
+
+
+def save(path: Path, discriminator: Discriminator, net: PatchNet) -> None:
+    """Write a judge to one file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    header = {
+        "format": FORMAT,
+        "spec": json.dumps(asdict(discriminator.spec)),
+        "net": json.dumps(net.config.to_json()),
+        "calibration": json.dumps(discriminator.calibration),
+        "real": json.dumps(discriminator.real),
+    }
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, str(part), metadata=header)
+    part.replace(path)
+
+
+def read_header(path: Path) -> tuple[Discriminator, NetConfig]:
+    """The judge in a file, without its weights. Raises AigcError when it is none of ours, or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            header: dict[str, Any] = file.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise AigcError(
+                f"Expected a judge ({FORMAT}), got {path.name}, which is another kind of file: choose one of models/judges."
+            )
+        spec, net, calibration, real = (_tupled(json.loads(header[k])) for k in ("spec", "net", "calibration", "real"))
+        judge = Discriminator(JudgeSpec(**spec), "learned", path, calibration=calibration, real=real)
+        config = NetConfig(**net)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise AigcError(
+            f"Expected a judge's file, got {path.name}, which is damaged ({error}): copy it again."
+        ) from error
+    return judge, config
+
+
+def _tupled(value: Any) -> Any:
+    """What JSON made a list of, as the tuple it was, at any depth."""
+    if isinstance(value, dict):
+        return {k: _tupled(v) for k, v in value.items()}
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
+
+
+def open_file(discriminator: Discriminator) -> LearnedJudge:
+    """The judge with its weights."""
+    from safetensors.torch import load_file
+
+    assert discriminator.path is not None
+    _, config = read_header(discriminator.path)
+    with torch.device("meta"):
+        net = PatchNet(config)
+    net.load_state_dict({k: v.float() for k, v in load_file(str(discriminator.path)).items()}, assign=True)
+    return LearnedJudge(discriminator.spec, net.eval().requires_grad_(False))
+
+
+def described(spec: JudgeSpec, report: Report) -> Discriminator:
+    """The judge that a training made: what its examination found goes into the spec."""
+    aware = report.auc[-1][0] if len(report.auc) > 1 else None
+    spec = replace(spec, auc=report.auc, sigma_range=(0.0, aware) if aware else None, differentiable=True)
+    return Discriminator(spec, "learned", None, calibration=report.calibration, real=quantiles(report.real))
+
+
+def quantiles(real: Sequence[float], count: int = 101) -> tuple[float, ...]:
+    """Scores of real ones at evenly spaced shares, for percentiles."""
+    if not real:
+        return ()
+    return tuple(
+        torch.quantile(
+            torch.tensor(real, dtype=torch.float64), torch.linspace(0, 1, count, dtype=torch.float64)
+        ).tolist()
+    )

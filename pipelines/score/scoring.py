@@ -1,0 +1,143 @@
+"""Scores of pictures, latents and sounds: any number of them, none included, in the host's own formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import AigcError
+from ..payloads import Discriminator, JudgeSpec, Scores
+from ..runtime import Runtime
+from .judges import judging
+
+WHAT = {"image": "pictures", "latent": "latents", "video": "frames of a video", "audio": "sound"}
+
+
+def modality_of(given: Any) -> str:
+    """ "image" for an IMAGE or frames, "latent" for a LATENT, "audio" for an AUDIO."""
+    if isinstance(given, Mapping):
+        return "audio" if "waveform" in given else "latent"
+    return "image"
+
+
+def in_space(spec: JudgeSpec, given: Any) -> torch.Tensor:
+    """IMAGE [B, H, W, C] -> [B, 3, H, W]; LATENT -> [B, C, H, W] in the judge's denoiser space; AUDIO -> [B, T] at its rate.
+
+    Raises AigcError when the judge takes another kind.
+    """
+    came = modality_of(given)
+    if came != spec.modality and not (came == "image" and spec.modality == "video"):
+        remedy = {"latent": "decode them first", "image": "encode them first, or take a judge of pictures"}.get(
+            came, ""
+        )
+        raise AigcError(
+            f"Expected {WHAT[spec.modality]} for {spec.id}, got {WHAT[came]}: {remedy or 'choose a judge of this kind'}."
+        )
+    if came == "image":
+        return given[..., :3].movedim(-1, 1).float()
+    if came == "latent":
+        return to_space(spec, given["samples"].float())
+    return _mono(given, int(spec.space.partition("@")[2] or given["sample_rate"]))
+
+
+def to_space(spec: JudgeSpec, samples: torch.Tensor) -> torch.Tensor:
+    """A LATENT [B, C, ...] in the denoiser's space."""
+    scale, shift = (
+        torch.tensor(v, dtype=samples.dtype).reshape(-1, *[1] * (samples.ndim - 2)) for v in (spec.scale, spec.shift)
+    )
+    return (samples - shift.to(samples)) * scale.to(samples)
+
+
+def _mono(sound: Mapping[str, Any], rate: int) -> torch.Tensor:
+    """[B, T] at `rate`, channels averaged."""
+    waveform = sound["waveform"].float().mean(1)
+    if int(sound["sample_rate"]) == rate:
+        return waveform
+    length = round(waveform.shape[-1] * rate / int(sound["sample_rate"]))
+    return torch.nn.functional.interpolate(waveform[:, None], length, mode="linear")[:, 0]
+
+
+def score(
+    discriminator: Discriminator,
+    given: Any,
+    *,
+    prompts: Sequence[str] = (),
+    reference: Any = None,
+    seeds: Sequence[int] = (),
+    runtime: Runtime,
+) -> Scores:
+    """Judge every item of an IMAGE, LATENT or AUDIO. prompts: one for all or one each; reference: likewise, same format.
+
+    Chunked; the interrupt acts between chunks. Raises AigcError when the judge needs what is not there.
+    """
+    spec = discriminator.spec
+    x = in_space(spec, given)
+    texts = per_item(spec, prompts, len(x))
+    other = in_space(spec, reference) if reference is not None else None
+    if spec.needs_reference and other is None:
+        raise AigcError(f"Expected a reference for {spec.id}, got none: connect one.")
+    if other is not None and len(other) not in (1, len(x)):
+        raise AigcError(f"Expected one reference or one an item ({len(x)}), got {len(other)}.")
+    values, raw = [torch.zeros(0)], [torch.zeros(0)]
+    with judging(discriminator, runtime) as judge, torch.no_grad():
+        for start in range(0, len(x), judge.chunk):
+            runtime.check_interrupt()
+            rows = slice(start, start + judge.chunk)
+            ref = None if other is None else (other if len(other) == 1 else other[rows]).to(runtime.device)
+            found = judge.logit(x[rows].to(runtime.device), prompts=texts[rows], reference=ref)
+            raw.append(judge.raw(found).float().cpu())
+            values.append(found.float().cpu())
+    return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, seeds)
+
+
+def per_item(spec: JudgeSpec, prompts: Sequence[str], count: int) -> list[str]:
+    """One prompt an item. Raises AigcError when their number fits neither one nor all, or one is needed."""
+    if spec.needs_prompt and not prompts:
+        raise AigcError(
+            f"Expected a prompt for {spec.id}, which judges pictures against their prompt, got none: fill in prompt."
+        )
+    if len(prompts) not in (0, 1, count) and count:
+        raise AigcError(f"Expected one prompt or one a picture ({count}), got {len(prompts)}: one line a picture.")
+    return [prompts[0]] * count if len(prompts) == 1 else list(prompts)
+
+
+def summed_up(
+    discriminator: Discriminator, values: torch.Tensor, raw: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]
+) -> Scores:
+    """Scores with what the judge's calibration and its real ones say of them."""
+    spec, probability, percentile = discriminator.spec, None, None
+    if discriminator.calibration is not None:
+        a, b = discriminator.calibration
+        probability = tuple(torch.sigmoid(a * values.double() + b).tolist())
+    if discriminator.real:
+        known = torch.tensor(discriminator.real, dtype=torch.float64)
+        place = torch.searchsorted(known, values.double(), right=True).double() / len(known)
+        percentile = tuple((100 * place).tolist())
+    return Scores(
+        judge=spec.id,
+        values=tuple(values.double().tolist()),
+        raw=tuple(raw.double().tolist()),
+        unit=spec.unit,
+        probability=probability,
+        percentile=percentile,
+        licence=spec.licence,
+        note=spec.note,
+        prompts=tuple(prompts) or ("",) * len(values),
+        seeds=tuple(seeds) if len(seeds) == len(values) else (-1,) * len(values),
+    )
+
+
+def heatmap(discriminator: Discriminator, given: Any, *, prompts: Sequence[str] = (), runtime: Runtime) -> torch.Tensor:
+    """Where each item looks good: [B, h, w] in the judge's logits, coarse; its mean is the score for judges of patches."""
+    spec = discriminator.spec
+    x = in_space(spec, given)
+    texts = per_item(spec, prompts, len(x))
+    maps: list[torch.Tensor] = []
+    with judging(discriminator, runtime) as judge:
+        for start in range(0, len(x), judge.chunk):
+            runtime.check_interrupt()
+            rows = slice(start, start + judge.chunk)
+            maps.append(judge.heatmap(x[rows].to(runtime.device), prompts=texts[rows]).float().cpu())
+    return torch.cat(maps) if maps else torch.zeros(0, 1, 1)

@@ -1,0 +1,30 @@
+"""A judge beside the sampler: where its picture of the latents lies in the denoiser's space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..payloads import Guide
+from ..runtime import Runtime
+from ..score.judges import judging
+from ..score.steering import Steering, check_guides
+from .convention import folded, unfolded
+from .tail import TailMap
+
+
+@contextmanager
+def steered(guide: Guide, tail: TailMap, family: str, runtime: Runtime) -> Iterator[Steering]:
+    """What `schedulers.Watch.change_x0` is to be for this judge. Raises AigcError for one that cannot steer."""
+    check_guides(guide.discriminator)
+
+    def unfold(x: torch.Tensor) -> torch.Tensor:
+        return folded(family, tail.lie(x))
+
+    def fold(gradient: torch.Tensor) -> torch.Tensor:
+        return tail.place(unfolded(family, gradient))
+
+    with judging(guide.discriminator, runtime) as judge:
+        yield Steering(judge, guide.weight, guide.discriminator.calibration, unfold, fold)

@@ -73,6 +73,11 @@ def original() -> Any:
     return picture(3)
 
 
+def see_through() -> Any:
+    """A picture with an alpha channel."""
+    return picture(3).convert("RGBA")
+
+
 def embedding() -> Any:
     """What a prior would make [1, 32]."""
     import torch
@@ -83,6 +88,13 @@ def embedding() -> Any:
 def masks() -> Any:
     """A mask for every frame."""
     return [mask() for _ in range(FRAMES)]
+
+
+def tone() -> Any:
+    """A second of sound [1, 2, 64] in -1..1, at the miniatures' sample rate."""
+    import torch
+
+    return torch.sin(torch.arange(64) / 5).expand(1, 2, -1)
 
 
 def clip() -> Any:
@@ -115,7 +127,9 @@ LLAVA_TEMPLATE = {
 EMBEDS = {"image_embeds": embedding, "negative_image_embeds": embedding}
 ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("Allegro", {"num_frames": 24}),  # one tile
+    ("Kandinsky5I2V", {"num_frames": 17}),
     ("Mochi", {"num_frames": 7}),
+    ("SanaWM", {"action": "w-8", "intrinsics": [64.0, 64.0, 32.0, 32.0]}),
     ("Latte", {"video_length": 4}),
     ("AnimateDiff", {"num_frames": 4}),
     (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
@@ -126,15 +140,19 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
         ("LTX2HDR", "LTX2InContext", "LTX2Condition", "LTX2Pipeline", "LTX2Image", "LTX2DFRPipeline"),
         {"height": 128, "width": 128},
     ),
+    ("LTX2DFRPipeline", {"num_frames": 25}),
     ("LTXI2VLong", {"height": 192, "width": 192}),
     ("NucleusMoE", {"return_index": -1}),
     ("OmniGen", {"input_images": None}),
     ("QwenImage21", {"image": None}),
+    ("QwenImageLayered", {"image": see_through, "layers": 2}),
     (("Cosmos3Omni", "CosmosVideoToWorld"), {"video": None}),
     ("Cosmos2_5_Transfer", {"num_frames_per_chunk": 9}),
     ("Cosmos2_5_PredictBase", {"video": None}),
     ("EasyAnimateInpaint", {"video": clip, "mask_video": clip_mask}),
     ("SkyReelsV2DiffusionForcing", {"overlap_history": 1}),
+    ("StableAudio3AudioToAudio", {"audio": tone, "init_noise_level": 0.7}),
+    ("StableAudio3Inpaint", {"audio": tone, "mask": None, "mask_start_seconds": 0.3, "mask_end_seconds": 0.7}),
     ("StableDiffusionXLControlNetUnion", {"control_mode": 0}),
     (("IFImg2ImgSuper", "IFInpaintingSuper"), {"original_image": original}),
     ("WanVACE", {"mask": masks}),

@@ -15,6 +15,7 @@ APART = {
     "KandinskyV22PriorEmb2EmbPipeline": "makes embeddings for another pipeline",
     "EasyAnimateControlPipeline": "diffusers 0.42.1 cannot call it: its __call__ hands encode_prompt a text_encoder_index, "
     "which that method does not take",
+    "ShapEPipeline": "makes a 3D shape: its latents are the weights of a field, which it renders from 20 sides",
     "LTX2DFRTemporalRefinePipeline": "takes the latents and keyframes of an LTX2DFR run",
 }
 

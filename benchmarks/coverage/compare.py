@@ -102,6 +102,7 @@ def whole(folder: Path, name: str, call: dict[str, Any]) -> torch.Tensor:
 
 def _plain(out: Any, channels_first: bool) -> torch.Tensor:
     import numpy as np
+    from PIL.Image import Image
 
     value = next(
         (v for n in ("images", "frames", "audios", "videos", "video") if (v := getattr(out, n, None)) is not None), None
@@ -109,7 +110,7 @@ def _plain(out: Any, channels_first: bool) -> torch.Tensor:
     value = out[0] if value is None else value
     if isinstance(value, list | tuple):
         value = [
-            torch.as_tensor(np.asarray(v, dtype="float32") / (255 if hasattr(v, "mode") else 1)) for v in _flat(value)
+            torch.as_tensor(np.asarray(v, dtype="float32") / (255 if isinstance(v, Image) else 1)) for v in _flat(value)
         ]
         value = torch.stack(value)
     value = torch.as_tensor(value).float()

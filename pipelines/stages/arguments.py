@@ -59,6 +59,11 @@ def size(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in words.items() if key in names and value is not None}
 
 
+def steps(pipe: Any, count: int) -> dict[str, int]:
+    """The number of steps, but for a distilled pipeline that knows its own schedule only."""
+    return {"num_inference_steps": count} if "num_inference_steps" in accepted(pipe) else {}
+
+
 def frames_name(pipe: Any) -> str | None:
     """How this pipeline names the number of frames, or None if it takes none."""
     names = accepted(pipe)

@@ -15,6 +15,7 @@ from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
 from .dispatch import by_kind
+from .latents import geometry
 from .picture_start import stand_in, wants_start
 from .pipe import decoder_name, parts_of, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at
@@ -63,7 +64,7 @@ def encode_prompt(
             codecs = [module for part in parts_of(pipe, model, "vae") for module in part.modules()]
             stack.enter_context(stopping_at(codecs))
         cfg = arguments.guidance(pipe, encoding_strength(pipe, guided))
-        call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **extra}
+        call = {**arguments.prompts(pipe, texts, negatives, guided), **cfg, **_length(pipe, model, extra), **extra}
         if wants_start(pipe, extra):
             call.update(stand_in(pipe))
         calls = stack.enter_context(recording(pipe, decoder))
@@ -121,6 +122,14 @@ def call_arguments(pipe: Any, images: torch.Tensor | None, extra: Mapping[str, A
         )
     given = images is None and any(name in extra for name in IMAGE_INPUTS)
     return {**({} if given else image_arguments(pipe, images)), **extra}
+
+
+def _length(pipe: Any, model: Model, extra: Mapping[str, Any]) -> dict[str, int]:
+    """Two latent frames where the pipeline has no length of its own (LTX2 DFR): the text's encodings are the same for any."""
+    name = arguments.frames_name(pipe)
+    if name is None or arguments.accepted(pipe)[name].default is not None or any(map(_is_picture, extra.values())):
+        return {}
+    return {name: geometry(pipe, getattr(pipe, decoder_name(model))).temporal + 1}
 
 
 def _is_picture(value: Any) -> bool:

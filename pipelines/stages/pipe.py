@@ -18,7 +18,7 @@ from ..payloads import Lora, Model
 from ..runtime import Runtime
 from . import nets
 from .dispatch import by_kind
-from .table import DECODERS, DENOISERS, TEXT_IN_SAMPLER, TILED, tail_replay
+from .table import BRIDGES, DECODERS, DENOISERS, TEXT_IN_SAMPLER, TILED, tail_replay
 
 _KEPT_MODELS = 2
 
@@ -46,6 +46,8 @@ def roles(model: Model) -> dict[str, str]:
             found[name] = "light"
         elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
             found[name] = "vae"
+        elif name in BRIDGES:
+            found[name] = "bridge"
         elif library == "transformers" or name.startswith("text_encoder"):
             found[name] = "text"
         elif name in DENOISERS or name.endswith(("transformer", "unet")):

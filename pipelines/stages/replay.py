@@ -17,8 +17,8 @@ from .arguments import decode_chunk
 
 # What a pipeline handed to `decode`: the latents, and the call's other arguments.
 Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
-# What draws from the run's generator (`_encode_vae_image`, `encode_video`) is run anew by the sampler, on the recorded
-# posterior of `vae.encode`: its noise is the seed's.
+# What draws from the run's generator (`_encode_vae_image`, `encode_video`, an `encode_image` that takes one) is run anew
+# by the sampler, on the recorded posterior of `vae.encode`: its noise is the seed's.
 ENCODERS = ("encode_prompt", "encode_prompt_multiple_images", "encode_image", "rewire_prompt")
 ENCODE = "vae.encode"  # the label of the autoencoder's own method
 
@@ -92,7 +92,7 @@ def recording(pipe: Any, decoder: nn.Module | None) -> Iterator[list[Recorded]]:
 
     with ExitStack() as stack:
         for name in ENCODERS:
-            if hasattr(pipe, name):
+            if hasattr(pipe, name) and "generator" not in inspect.signature(getattr(pipe, name)).parameters:
                 stack.enter_context(recorder(pipe, name))
         if decoder is not None and hasattr(decoder, "encode"):
             stack.enter_context(recorder(decoder, "encode"))

@@ -50,7 +50,8 @@ def sample(
 
     latents: a LATENT; its size is the picture's size, and at denoise < 1 its content is where sampling starts. With a
         "noise_mask" (0..1) the content is kept where the mask is 0.
-    seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run.
+    seed: row i draws from its own CPU generator seeded `seed + i`. steps: denoising steps that are run; a distilled
+        pipeline that takes no number (LTX2 DFR) runs its own.
     cfg: guidance strength in the pipeline's own scale. denoise: 0 (nothing) to 1 (from pure noise).
     guider: another way to guide than the pipeline's own, at strength `cfg`; without guidance (cfg 1) it has no say.
     guide: a noise-aware judge of this model's latents that steers every step; weight 0 is off.
@@ -232,7 +233,7 @@ class _Run:
             try:
                 pipe(
                     **call,
-                    num_inference_steps=steps,
+                    **arguments.steps(pipe, steps),
                     generator=generators if len(generators) > 1 else generators[0],
                 )
             except StageDone:

@@ -55,6 +55,8 @@ DENOISERS = {
     "adapter",
     "motion_adapter",
 }
+# Parts of transformers that the denoising call runs itself.
+BRIDGES = {"depth_estimator", "siglip", "vision_language_encoder"}
 DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
 # How a family names the number of frames of a video.

@@ -15,6 +15,8 @@ SAMPLED = (
     "CogView3PlusPipeline",
     "HunyuanDiTPipeline",
     "Cosmos3OmniPipeline",
+    "StableDiffusionDepth2ImgPipeline",  # its depth estimator runs in the denoising call
+    "LTX2DFRPipeline",  # knows neither a length nor a number of steps by itself
 )
 
 

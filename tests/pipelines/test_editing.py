@@ -9,6 +9,7 @@ import torch
 
 from pipelines import stages
 from pipelines.errors import AigcError
+from pipelines.stages.replay import recording
 
 from . import controls, staged, tiny
 from .controls import CPU, PICTURE
@@ -82,3 +83,21 @@ def test_an_argument_that_the_model_has_not_is_refused(tmp_path):
         stages.encode_prompt(
             controls.opened(tmp_path), ["x"], images=PICTURE, extra={"mask_image": controls.pil(MASK)}, runtime=CPU
         )
+
+
+class Draws:
+    """Two encoders, one of which draws from the run's generator (Kandinsky 6)."""
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        return torch.ones(1)
+
+    def encode_image(self, image: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        return image + torch.randn(1, generator=generator)
+
+
+def test_an_encoder_that_draws_from_the_seed_is_left_to_the_sampler():
+    pipe = Draws()
+    with recording(pipe, None) as calls:
+        pipe.encode_prompt("a cat")
+        pipe.encode_image(torch.zeros(1))
+    assert [call.method for call in calls] == ["encode_prompt"]

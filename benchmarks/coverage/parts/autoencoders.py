@@ -52,7 +52,12 @@ CLASSES: dict[str, dict[str, Any]] = {
     "AutoencoderKLHunyuanVideo": {"block_out_channels": (8, 8, 8, 8)},
     "AutoencoderKLLTX2Audio": {"ch_mult": (1, 1, 1)},
     "AutoencoderKLLTXVideo": {},
-    "AutoencoderKLLTX2Video": {"block_out_channels": (8, 16, 32, 64), "decoder_block_out_channels": (8, 16, 32)},
+    "AutoencoderKLLTX2Video": {
+        "block_out_channels": (8, 16, 32, 64),
+        "decoder_block_out_channels": (8, 16, 32),
+        "spatial_compression_ratio": 32,
+        "temporal_compression_ratio": 8,
+    },
     "AutoencoderOobleck": {
         "encoder_hidden_size": 8,
         "decoder_channels": 8,

@@ -163,9 +163,19 @@ class ReplacePart(Node):
                 inp(
                     io.Combo.Input,
                     "part",
-                    options=["vae", "text_encoder", "text_encoder_2", "text_encoder_3", "transformer", "unet"],
+                    options=[
+                        "vae",
+                        "text_encoder",
+                        "text_encoder_2",
+                        "text_encoder_3",
+                        "transformer",
+                        "unet",
+                        "transformer_2",
+                        "image_encoder",
+                    ],
                     default="vae",
-                    tooltip="Which part, by the name that Model Info shows.",
+                    tooltip="Which part, by the name that Model Info shows. transformer_2 is the second denoiser, such as "
+                    "the low-noise file of Wan 2.2 14B.",
                 ),
                 inp(
                     io.Combo.Input,

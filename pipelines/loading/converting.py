@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from . import hunyuan
+from .quantised import plain
 from .stubs import empty_module
 
 Tensors = dict[str, torch.Tensor]
@@ -21,6 +23,7 @@ BUFFERS = {
         "latents_mean": "per_channel_statistics.mean-of-means",
         "latents_std": "per_channel_statistics.std-of-means",
     },
+    "AutoencoderKLFlux2": {"bn.running_mean": "bn.running_mean", "bn.running_var": "bn.running_var"},
 }
 # Wan 2.2's autoencoder, whose blocks are nested: patterns in the original layout, and what stands for them.
 WAN_BLOCK = {
@@ -46,9 +49,10 @@ def convert(cls: Any, tensors: Tensors, config: Path, name: str, dtype: torch.dt
 
     config: the folder with the parts' configs. options: further arguments of diffusers' from_single_file.
     """
-    prepared = PREPARED.get(cls.__name__, _as_it_is)(tensors)
-    if cls.__name__ in OWN:
-        return _assigned(cls, prepared, config / name, dtype)
+    prepare = PREPARED.get(cls.__name__, _as_it_is)
+    if cls.__name__ in OWN:  # whose layers take plain numbers only
+        return _assigned(cls, prepare({key: plain(value) for key, value in tensors.items()}), config / name, dtype)
+    prepared = prepare(tensors)
     prefix = PREFIXES.get(cls.__name__, "")
     if prefix and set(empty_module(cls, config / name).state_dict()) <= set(prepared):
         prefix = ""  # a file in diffusers' own layout, which no converter is asked for
@@ -73,11 +77,32 @@ def _qwen_vae(tensors: Tensors) -> Tensors:
     return convert_wan_vae_to_diffusers(tensors) if "encoder.conv1.weight" in tensors else tensors
 
 
+def _flux2_vae(tensors: Tensors) -> Tensors:
+    """FLUX.2's autoencoder: the first latent diffusion's layout, with two layers inside its halves and a norm beside them."""
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    if "encoder.mid.block_1.norm1.weight" not in tensors:
+        return tensors
+    outside = renamed(tensors, {r"^(?:en|de)coder\.((?:post_)?quant_conv\.)": r"\1"})
+    levels = ["level"] * len({key.split(".")[2] for key in outside if key.startswith("encoder.down.")})
+    found = convert_ldm_vae_checkpoint(dict(outside), {"down_block_types": levels, "up_block_types": levels})
+    return found | {key: value for key, value in outside.items() if key.startswith("bn.")}
+
+
 PREPARED: Mapping[str, Callable[[Tensors], Tensors]] = {
     "AutoencoderKLWan": _wan_vae,
     "AutoencoderKLQwenImage": _qwen_vae,
+    "AutoencoderKLFlux2": _flux2_vae,
+    "AutoencoderKLHunyuanVideo15": hunyuan.vae,
+    "HunyuanVideo15Transformer3DModel": hunyuan.transformer,
 }
-OWN = ("AutoencoderKLQwenImage",)
+# Classes that diffusers reads from no single file.
+OWN = (
+    "AutoencoderKLQwenImage",
+    "AutoencoderKLFlux2",
+    "AutoencoderKLHunyuanVideo15",
+    "HunyuanVideo15Transformer3DModel",
+)
 
 
 def renamed(tensors: Tensors, patterns: Mapping[str, str]) -> Tensors:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from ..errors import AigcError
-from ..payloads import Model
+from ..payloads import Lora, Model
+from .families import NAMED
 from .folder import INDEX, component_classes
 from .parts import part_bytes, part_tensors
+from .single_file import family_of
 
 
 def describe(model: Model) -> str:
@@ -39,12 +41,26 @@ def describe(model: Model) -> str:
 
 def _facts(model: Model) -> list[str]:
     """How the model is run and where it came from, one fact a line."""
-    lines = [f"computes in: {model.dtype}; offload: {model.offload}"]
+    lines = [f"computes in: {model.dtype}; offload: {model.offload}", *_read_as(model)]
     source, licence = model.source or str(model.path), model.licence or "unknown"
     facts = {"source": source, "revision": model.revision, "licence": licence}
     lines += [f"{word}: {value}" for word, value in facts.items() if value]
     lines += [f"{part.name} from: {part.path.name}" for part in model.parts]
-    return lines + [f"LoRA: {lora.path.name} at strength {lora.strength:g}" for lora in model.loras]
+    return lines + [f"LoRA: {lora.path.name} at strength {lora.strength:g}{_blocks(lora)}" for lora in model.loras]
+
+
+def _blocks(lora: Lora) -> str:
+    """The factors by block as Load LoRA takes them."""
+    return f" ({', '.join(f'{block}: {factor:g}' for block, factor in lora.blocks)})" if lora.blocks else ""
+
+
+def _read_as(model: Model) -> list[str]:
+    """The family of a single file, and whether its name had to tell it."""
+    if not model.single_file:
+        return []
+    family = family_of(model)
+    by_name = any(family in (row for _, row in rows) for rows in NAMED.values())
+    return [f"read as: {family.name}", *(["this is by the file's name: its tensors do not tell it"] if by_name else [])]
 
 
 def _count(number: int) -> str:

@@ -51,6 +51,9 @@ def _with_encoder(name: str) -> dict[str, tuple[str, ...]]:
 T5, UMT5 = _with_encoder("t5xxl"), _with_encoder("umt5xxl")
 WAN_I2V = {**UMT5, "image_encoder": ("clip_vision.",)}
 QWEN, QWEN3, GEMMA, PILE = (_with_encoder(name) for name in ("qwen25_7b", "qwen3_4b", "gemma2_2b", "pile_t5xl"))
+QWEN3_8B = _with_encoder("qwen3_8b")
+HUNYUAN15 = {**QWEN, "text_encoder_2": ("text_encoders.byt5_small.transformer.",)}
+HUNYUAN15_I2V = {**HUNYUAN15, "image_encoder": ("clip_vision.",)}
 
 IN = "input_blocks.0.0.weight"  # [width, in_channels, 3, 3]
 SD_TEXT = "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"  # [width, text width]
@@ -62,7 +65,8 @@ FLUX_BLOCK = "double_blocks.0.img_attn.norm.key_norm.scale"
 FLUX_GUIDANCE = "guidance_in.in_layer.weight"
 CHROMA = "distilled_guidance_layer.in_proj.weight"
 CHROMA_PIXELS = "nerf_blocks.0.norm.scale"  # Radiance works without an autoencoder
-FLUX2 = "double_stream_modulation_img.lin.weight"
+FLUX2 = "double_stream_modulation_img.lin.weight"  # [6 * width, width]
+FLUX2_TEXT = "txt_in.weight"  # [width, text width]
 WAN = "patch_embedding.weight"  # [width, in_channels, 1, 2, 2]
 WAN_HEAD = "head.modulation"  # [1, 2, width]
 WAN_IMAGE = "img_emb.proj.0.bias"
@@ -84,6 +88,9 @@ LTX2_AUDIO = "audio_patchify_proj.weight"
 LTX_TIMED = "vae.decoder.last_time_embedder.timestep_embedder.linear_1.weight"
 LTX_ENCODER = "vae.encoder.conv_out.conv.weight"
 HUNYUAN_15 = "cond_type_embedding.weight"
+HUNYUAN_IN = "img_in.proj.weight"  # [width, in_channels, 1, 1, 1]
+# Of the one that leaps over steps, in the makers' spelling and in ComfyUI's.
+HUNYUAN_MEAN = ("time_r_in.mlp.0.weight", "time_r_in.in_layer.weight")
 AURA = "double_layers.0.attn.w1q.weight"
 AURA_PLACES = "positional_encoding"  # [1, positions, width]
 
@@ -138,6 +145,22 @@ FAMILIES = (
     _wan("wan21_i2v_14b", "Wan 2.1 image-to-video 14B", WAN_I2V, 5120, 36, 16, more={WAN_IMAGE: (1280,)}),
     _wan("wan22_i2v_14b", "Wan 2.2 image-to-video 14B", UMT5, 5120, 36, 16, absent=(WAN_IMAGE,)),
     _wan("wan22_ti2v_5b", "Wan 2.2 text-and-image-to-video 5B", UMT5, 3072, 48, 48, absent=(WAN_IMAGE,)),
+    Family("flux2_klein_4b", "FLUX.2 klein 4B", QWEN3, {FLUX2: (18432, 3072), FLUX2_TEXT: (3072, 7680)}),
+    Family("flux2_klein_9b", "FLUX.2 klein 9B", QWEN3_8B, {FLUX2: (24576, 4096), FLUX2_TEXT: (4096, 12288)}),
+    Family(
+        "hunyuan15_t2v_720p",
+        "HunyuanVideo 1.5 text-to-video 720p",
+        HUNYUAN15,
+        {HUNYUAN_15: (3, 2048), HUNYUAN_IN: (2048, 65)},
+        absent=HUNYUAN_MEAN,
+    ),
+    Family(
+        "qwen_image_edit_2511",
+        "Qwen-Image Edit 2511",
+        QWEN,
+        {QWEN_NORM: (3584,), QWEN_IMAGE: (3072, 64), QWEN_OTHERS[1]: ()},
+        absent=QWEN_OTHERS[:1],
+    ),
     Family("qwen_image", "Qwen-Image", QWEN, {QWEN_NORM: (3584,), QWEN_IMAGE: (3072, 64)}, absent=QWEN_OTHERS),
     Family("z_image", "Z-Image", QWEN3, {CAPTION: (3840, 2560), Z_PADDING: ()}, absent=Z_OTHERS),
     Family("lumina2", "Lumina 2", GEMMA, {CAPTION: (2304, 2304)}, words="spiece_model"),
@@ -151,6 +174,23 @@ FAMILIES = (
 BY_CONFIG = {family.config: family for family in FAMILIES}
 # The same architecture with another objective; only values tell them apart (see `single_file.settled`).
 BY_CONFIG["sd2_base"] = Family("sd2_base", "SD 2 base", SD2, {})
+# Families whose tensors are another one's, which only the file's name tells: a pattern in it, and the family. The first
+# that fits counts, and without one the file is what its tensors say.
+NAMED: Mapping[str, tuple[tuple[str, Family], ...]] = {
+    "qwen_image": (
+        (r"edit.*(2509|plus)", Family("qwen_image_edit_2509", "Qwen-Image Edit 2509", QWEN, {})),
+        (r"edit", Family("qwen_image_edit", "Qwen-Image Edit", QWEN, {})),
+    ),
+    "wan21_t2v_14b": (
+        (r"wan.?2.?2|(high|low).?noise", Family("wan22_t2v_14b", "Wan 2.2 text-to-video 14B", UMT5, {}, words="spiece_model")),
+    ),
+    "hunyuan15_t2v_720p": (
+        (r"480p.*i2v|i2v.*480p", Family("hunyuan15_i2v_480p", "HunyuanVideo 1.5 image-to-video 480p", HUNYUAN15_I2V, {})),
+        (r"i2v", Family("hunyuan15_i2v_720p", "HunyuanVideo 1.5 image-to-video 720p", HUNYUAN15_I2V, {})),
+        (r"480p", Family("hunyuan15_t2v_480p", "HunyuanVideo 1.5 text-to-video 480p", HUNYUAN15, {})),
+    ),
+}  # fmt: skip
+BY_CONFIG |= {family.config: family for rows in NAMED.values() for _, family in rows}
 
 
 def _described(name: str, marks: Mapping[str, Dims], *pipelines: str, absent: tuple[str, ...] = ()) -> Family:
@@ -159,6 +199,7 @@ def _described(name: str, marks: Mapping[str, Dims], *pipelines: str, absent: tu
 
 # Families whose files are read by the configs of a diffusers folder that the user has; tried after the others.
 DESCRIBED = (
+    # dev: its folder has a text encoder that sees pictures, and a tokenizer with a template; ComfyUI's file has neither.
     _described("FLUX.2", {FLUX2: ()}, "Flux2Pipeline", "Flux2KleinPipeline"),
     _described("FLUX.1 with further inputs (Fill, Canny, Depth)", {FLUX_IMAGE: (3072,), FLUX_BLOCK: ()},
                "FluxFillPipeline", "FluxControlPipeline", absent=(CHROMA,)),
@@ -169,10 +210,11 @@ DESCRIBED = (
                absent=WAN_OTHERS),
     _described("HunyuanVideo", {"txt_in.individual_token_refiner.blocks.0.norm1.weight": ()}, "HunyuanVideoPipeline",
                "HunyuanVideoImageToVideoPipeline", absent=(HUNYUAN_15,)),
+    _described("HunyuanVideo 1.5 of another kind", {HUNYUAN_15: ()}, "HunyuanVideo15ImageToVideoPipeline",
+               "HunyuanVideo15Pipeline"),
     _described("LTX-Video without its autoencoder, which tells the version", {LTX_IN: (), LTX_WIDTH: ()}, "LTXPipeline",
                "LTXConditionPipeline", "LTXImageToVideoPipeline", absent=(LTX2_AUDIO,)),
     _described("Qwen-Image Layered", {QWEN_NORM: (), QWEN_OTHERS[0]: ()}, "QwenImageLayeredPipeline"),
-    _described("Qwen-Image Edit 2511", {QWEN_NORM: (), QWEN_OTHERS[1]: ()}, "QwenImageEditPlusPipeline"),
     _described("Qwen-Image of another size", {QWEN_NORM: (), QWEN_IMAGE: ()}, "QwenImagePipeline", absent=QWEN_OTHERS),
     _described("HiDream", {"caption_projection.0.linear.weight": ()}, "HiDreamImagePipeline"),
 )  # fmt: skip
@@ -180,7 +222,6 @@ DESCRIBED = (
 # Kinds that are recognised and not read: a piece of a tensor's name that only they have.
 OTHERS = {
     "Chroma Radiance": CHROMA_PIXELS,
-    "HunyuanVideo 1.5": HUNYUAN_15,
     "LTX-2": LTX2_AUDIO,
     "PixArt or Sana": "cross_attn.kv_linear.weight",
     "a LoRA": "lora_",

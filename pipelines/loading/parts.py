@@ -102,6 +102,8 @@ def _load_plain(model: Model, cls: Any, folder: Path, name: str) -> Any:
     """A tokenizer, processor or scheduler."""
     if model.single_file and "Tokenizer" in cls.__name__:
         return single_file.load_tokenizer(model, cls, folder, name)
+    if model.single_file and cls.__name__ == "Qwen2VLProcessor":
+        return single_file.load_processor(model, cls, folder)
     return cls.from_pretrained(str(folder), local_files_only=True)
 
 

@@ -158,6 +158,11 @@ def unpacked(value: Any) -> torch.Tensor:
     return torch.Tensor._make_subclass(torch.Tensor, dequantize_gguf_tensor(value))
 
 
+def plain(value: torch.Tensor) -> torch.Tensor:
+    """A weight as plain numbers, packed or not."""
+    return unpacked(value) if hasattr(value, "quant_type") else value
+
+
 def gguf_options(dtype: torch.dtype) -> dict[str, Any]:
     """What diffusers' from_single_file is told for weights that stay packed."""
     from diffusers import GGUFQuantizationConfig

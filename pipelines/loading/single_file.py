@@ -6,6 +6,7 @@ tokenizer files. Only the tensors of the part that is asked for are read; diffus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ from ..errors import AigcError
 from ..payloads import Model
 from . import quantised, words
 from .converting import BUFFERS, convert
-from .families import BY_CONFIG, CONFIGS, DENOISER, VAE, Family, recognise
+from .families import BY_CONFIG, CONFIGS, DENOISER, NAMED, VAE, Family, recognise
+from .folder import component_entry, part_class
 from .quantised import header_of
 from .stubs import set_buffer
 from .weights import TensorInfo, read_header
@@ -93,9 +95,12 @@ def _refuse(name: str, path: Path, prefixes: tuple[str, ...]) -> NoReturn:
 
 
 def settled(family: Family, path: Path) -> Path:
-    """The config folder of a checkpoint, by its family and, for SD 2, by the objective that its values show."""
+    """The config folder of a checkpoint: by its family, by its name where that tells more, for SD 2 by its values."""
     from safetensors import safe_open
 
+    for pattern, named in NAMED.get(family.config, ()):
+        if re.search(pattern, path.name.lower()):
+            return named.folder
     if family.config != "sd2" or SD2_BIAS not in read_header(path):
         return family.folder
     with safe_open(path, "pt") as file:
@@ -213,6 +218,15 @@ def load_tokenizer(model: Model, cls: Any, folder: Path, name: str) -> Any:
     kind = "" if family_of(model).words else words.kind_of(cls)
     files = getattr(model, "tokenizers", {}).get(kind)
     return words.tokenizer(cls, folder, files=files, model=inside, kind=kind, asked_by=model.path.name)
+
+
+def load_processor(model: Model, cls: Any, folder: Path) -> Any:
+    """A processor of text with pictures: the model's own tokenizer, and what the config says of the pictures."""
+    from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+
+    tokenizer = load_tokenizer(model, part_class(*component_entry(model, "tokenizer")), folder, "tokenizer")
+    pictures = Qwen2VLImageProcessor.from_pretrained(str(folder), local_files_only=True)
+    return cls(pictures, tokenizer, Qwen2VLVideoProcessor.from_pretrained(str(folder), local_files_only=True))
 
 
 def _sentencepiece(model: Model, name: str) -> bytes | None:

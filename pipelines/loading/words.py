@@ -28,6 +28,7 @@ class Words(NamedTuple):
 
 # By a word in the class's name.
 TOKENIZERS = {
+    "ByT5": Words("byt5", ()),  # its words are the bytes
     "CLIP": Words("clip", ("vocab.json", "merges.txt")),
     "T5": Words("t5", ("tokenizer.json",)),
     "Qwen2": Words("qwen", ("vocab.json", "merges.txt")),
@@ -57,6 +58,8 @@ def tokenizer(cls: Any, folder: Path, *, files: Path | None, model: bytes | None
     if model is not None:
         return from_pieces(cls, read_pieces(model), settings)
     words = next((words for words in TOKENIZERS.values() if words.kind == kind), None)
+    if words is not None and not words.files:
+        return cls(**settings)
     if words is None or files is None or not all((files / name).is_file() for name in words.files):
         raise _without_words(cls, words, files, asked_by)
     if words.kind == "clip":  # by its two files: the host's settings beside them say a length that crashes the encoder

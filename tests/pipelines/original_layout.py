@@ -227,7 +227,9 @@ def original(family: str, name: str, part: Any) -> dict[str, torch.Tensor]:
     if found is not None:
         return found
     if name == "vae":
-        return original_vae(part)
+        found = original_vae(part)
+        halves = {"quant_conv": "encoder.quant_conv", "post_quant_conv": "decoder.post_quant_conv"}
+        return {renamed(k, halves): v for k, v in found.items()} if kind == "AutoencoderKLFlux2" else found
     if kind == "UNet2DConditionModel":
         return original_unet(part)
     if kind == "SD3Transformer2DModel":

@@ -127,19 +127,61 @@ FLUX2: Rows = {
     r"\.ff\.linear_in": ".img_mlp.0", r"\.ff\.linear_out": ".img_mlp.2",
     r"\.ff_context\.linear_in": ".txt_mlp.0", r"\.ff_context\.linear_out": ".txt_mlp.2",
 }  # fmt: skip
+# ComfyUI's spelling of HunyuanVideo 1.5, with q, k and v in one; HUNYUAN_OWN turns it into its makers'.
+HUNYUAN: Rows = {
+    r"^time_embed\.timestep_embedder\.linear_1": "time_in.in_layer",
+    r"^time_embed\.timestep_embedder\.linear_2": "time_in.out_layer",
+    r"^context_embedder\.time_text_embed\.timestep_embedder\.linear_1": "txt_in.t_embedder.in_layer",
+    r"^context_embedder\.time_text_embed\.timestep_embedder\.linear_2": "txt_in.t_embedder.out_layer",
+    r"^context_embedder\.time_text_embed\.text_embedder\.linear_1": "txt_in.c_embedder.in_layer",
+    r"^context_embedder\.time_text_embed\.text_embedder\.linear_2": "txt_in.c_embedder.out_layer",
+    r"^context_embedder\.proj_in": "txt_in.input_embedder",
+    r"^context_embedder\.token_refiner\.refiner_blocks\.(\d+)": r"txt_in.individual_token_refiner.blocks.\1",
+    r"^(txt_in.*)\.attn\.qkv": r"\1.self_attn.qkv", r"^(txt_in.*)\.attn\.to_out\.0": r"\1.self_attn.proj",
+    r"^(txt_in.*)\.ff\.net\.0\.proj": r"\1.mlp.0", r"^(txt_in.*)\.ff\.net\.2": r"\1.mlp.2",
+    r"^(txt_in.*)\.norm_out\.linear": r"\1.adaLN_modulation.1",
+    r"^context_embedder_2\.norm": "byt5_in.layernorm", r"^context_embedder_2\.linear_": "byt5_in.fc",
+    r"^image_embedder\.norm_in": "vision_in.proj.0", r"^image_embedder\.linear_1": "vision_in.proj.1",
+    r"^image_embedder\.linear_2": "vision_in.proj.3", r"^image_embedder\.norm_out": "vision_in.proj.4",
+    r"^x_embedder": "img_in", r"^cond_type_embed": "cond_type_embedding", r"^proj_out": "final_layer.linear",
+    r"^norm_out\.linear": "final_layer.adaLN_modulation.1", r"^transformer_blocks": "double_blocks",
+    r"\.norm1\.linear": ".img_mod.lin", r"\.norm1_context\.linear": ".txt_mod.lin",
+    r"\.attn\.norm_q\.weight": ".img_attn.norm.query_norm.scale", r"\.attn\.norm_k\.weight": ".img_attn.norm.key_norm.scale",
+    r"\.attn\.norm_added_q\.weight": ".txt_attn.norm.query_norm.scale",
+    r"\.attn\.norm_added_k\.weight": ".txt_attn.norm.key_norm.scale",
+    r"\.attn\.qkv": ".img_attn.qkv", r"\.attn\.add_qkv": ".txt_attn.qkv",
+    r"\.attn\.to_out\.0": ".img_attn.proj", r"\.attn\.to_add_out": ".txt_attn.proj",
+    r"\.ff\.net\.0\.proj": ".img_mlp.0", r"\.ff\.net\.2": ".img_mlp.2",
+    r"\.ff_context\.net\.0\.proj": ".txt_mlp.0", r"\.ff_context\.net\.2": ".txt_mlp.2",
+}  # fmt: skip
+HUNYUAN_OWN: Rows = {
+    r"(time_in|t_embedder)\.in_layer": r"\1.mlp.0", r"(time_in|t_embedder)\.out_layer": r"\1.mlp.2",
+    r"c_embedder\.in_layer": "c_embedder.linear_1", r"c_embedder\.out_layer": "c_embedder.linear_2",
+    r"(refiner\.blocks\.\d+\.|img_|txt_)mlp\.0": r"\1mlp.fc1", r"(refiner\.blocks\.\d+\.|img_|txt_)mlp\.2": r"\1mlp.fc2",
+    r"_attn\.norm\.query_norm\.scale": "_attn_q_norm.weight", r"_attn\.norm\.key_norm\.scale": "_attn_k_norm.weight",
+    r"_attn\.qkv": "_attn_qkv", r"_attn\.proj": "_attn_proj", r"_mod\.lin": "_mod.linear",
+}  # fmt: skip
+HUNYUAN_VAE: Rows = {
+    r"(down|up)_blocks\.(\d+)\.resnets": r"\1.\2.block", r"down_blocks\.(\d+)\.downsamplers\.0": r"down.\1.downsample",
+    r"up_blocks\.(\d+)\.upsamplers\.0": r"up.\1.upsample", r"mid_block\.resnets\.0": "mid.block_1",
+    r"mid_block\.resnets\.1": "mid.block_2", r"mid_block\.attentions\.0\.to_": "mid.attn_1.",
+    r"mid_block\.attentions\.0": "mid.attn_1",
+}  # fmt: skip
 QWEN_VL: Rows = {r"^model\.language_model\.": "model.", r"^model\.visual\.": "visual."}
 INNER: Rows = {r"^": "model."}  # an encoder without its head, as the whole language model's file names it
 VISION: Rows = {r"^": "vision_model."}
 ROWS = {
     "WanTransformer3DModel": WAN, "AutoencoderKLQwenImage": WAN21_VAE, "ZImageTransformer2DModel": Z_IMAGE,
     "Lumina2Transformer2DModel": LUMINA, "LTXVideoTransformer3DModel": LTX, "AuraFlowTransformer2DModel": AURA,
-    "Flux2Transformer2DModel": FLUX2,
+    "Flux2Transformer2DModel": FLUX2, "HunyuanVideo15Transformer3DModel": HUNYUAN,
+    "AutoencoderKLHunyuanVideo15": HUNYUAN_VAE, "Qwen2_5_VLTextModel": INNER,
     "Qwen2_5_VLForConditionalGeneration": QWEN_VL, "Qwen3Model": INNER, "Gemma2Model": INNER,
-    "CLIPVisionModel": VISION,
+    "CLIPVisionModel": VISION, "SiglipVisionModel": VISION,
 }  # fmt: skip
 SWAPPED = ("modF", "final_layer.adaLN_modulation")
 STACKED = {
     "Flux2Transformer2DModel": "attn",
+    "HunyuanVideo15Transformer3DModel": "attn",
     "ZImageTransformer2DModel": "attention",
     "Lumina2Transformer2DModel": "attn",
 }
@@ -168,8 +210,21 @@ def newer(part: Any) -> dict[str, torch.Tensor] | None:
     if kind in STACKED:
         state = _joined(state, STACKED[kind])
     found = by_rows(state, ROWS[kind])
-    swapped = SWAPPED if kind.startswith(("AuraFlow", "Flux2")) else ()
+    swapped = SWAPPED if kind.startswith(("AuraFlow", "Flux2", "HunyuanVideo15")) else ()
     return {key: halves_swapped(value) if key.startswith(swapped) else value for key, value in found.items()}
+
+
+def hunyuan_own(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """HunyuanVideo 1.5 as its makers name it, from ComfyUI's spelling: q, k and v of the large blocks apart."""
+    found = {}
+    for key, value in by_rows(tensors, HUNYUAN_OWN).items():
+        if key.startswith("double_blocks") and "_attn_qkv." in key:
+            found |= {
+                key.replace("_qkv.", f"_{part}."): piece for part, piece in zip("qkv", value.chunk(3), strict=True)
+            }
+        else:
+            found[key] = value
+    return found
 
 
 def _joined(state: dict[str, torch.Tensor], attention: str) -> dict[str, torch.Tensor]:

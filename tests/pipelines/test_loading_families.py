@@ -21,6 +21,7 @@ from pipelines.loading.weights import TensorInfo
 from pipelines.payloads import PartFile
 from tests.pipelines.checkpoints import assert_same, offline, random_parts, smaller_config
 from tests.pipelines.original_layout import original
+from tests.pipelines.original_newer import hunyuan_own
 
 NETWORK = offline  # an autouse fixture: every test here runs without one
 T5 = {"d_model": 48, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 4, "vocab_size": 64}
@@ -59,12 +60,19 @@ LTX_095 = {"block_out_channels": [4, 8, 8, 8, 2048], "decoder_block_out_channels
 LTX_090 = {"block_out_channels": [8, 8, 16, 16], "decoder_block_out_channels": [8, 16, 32, 32],
            "layers_per_block": [1, 1, 1, 1, 1], "decoder_layers_per_block": [1, 1, 1, 1, 1]}  # fmt: skip
 LTX_091 = {**LTX_090, "decoder_block_out_channels": [8, 16, 32], "decoder_layers_per_block": [1, 1, 1, 1]}
+HUNYUAN = {
+    "transformer": {"num_layers": 2, "num_refiner_layers": 1, "num_attention_heads": 2, "attention_head_dim": 16,
+                    "text_embed_dim": 48, "text_embed_2_dim": 24, "image_embed_dim": 32, "rope_axes_dim": [4, 6, 6]},
+    "vae": {"block_out_channels": [8, 8, 8, 16, 16]}, "text_encoder": LANGUAGE,
+    "text_encoder_2": {**T5, "d_model": 24},
+}  # fmt: skip
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "wan21_t2v_14b": {"transformer": WAN, "vae": WAN_VAE, "text_encoder": T5},
     "wan21_i2v_14b": {
         "transformer": {**WAN, "image_dim": 32, "added_kv_proj_dim": 24}, "vae": WAN_VAE, "text_encoder": T5,
         "image_encoder": VISION,
     },
+    "wan22_t2v_14b": {"transformer": WAN, "transformer_2": WAN, "vae": WAN_VAE, "text_encoder": T5},
     "wan22_i2v_14b": {"transformer": WAN, "transformer_2": WAN, "vae": WAN_VAE, "text_encoder": T5},
     "wan22_ti2v_5b": {"transformer": WAN, "vae": {**WAN_VAE, "decoder_base_dim": 6}, "text_encoder": T5},
     "qwen_image": {
@@ -95,6 +103,18 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
                         "approximator_hidden_dim": 32, "approximator_layers": 2},
         "vae": VAE, "text_encoder": T5,
     },
+    "flux2_klein_4b": {
+        "transformer": {"num_layers": 1, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
+                        "joint_attention_dim": 144, "axes_dims_rope": [4, 4, 4, 4]},
+        "vae": {"block_out_channels": [32, 32, 64, 64]}, "text_encoder": {**LANGUAGE, "head_dim": 12},
+    },
+    "flux2_klein_9b": {
+        "transformer": {"num_layers": 2, "num_single_layers": 1, "num_attention_heads": 2, "attention_head_dim": 16,
+                        "joint_attention_dim": 144, "axes_dims_rope": [4, 4, 4, 4]},
+        "vae": {"block_out_channels": [32, 32, 64, 64]}, "text_encoder": {**LANGUAGE, "head_dim": 12},
+    },
+    "hunyuan15_t2v_720p": {**HUNYUAN},
+    "hunyuan15_i2v_480p": {**HUNYUAN, "image_encoder": {**VISION, "patch_size": 14}},
     "ltx_090": {"transformer": LTX, "vae": LTX_090, "text_encoder": T5},
     "ltx_091": {"transformer": LTX, "vae": LTX_091, "text_encoder": T5},
     "ltx_095": {"transformer": LTX, "vae": LTX_095, "text_encoder": T5},
@@ -147,8 +167,20 @@ def test_a_stub_knows_the_small_values_that_a_pipeline_reads(small):
         stub = stub_part(model, name, device="cpu", dtype=torch.float32)
         read = [buffer for buffer in ("latents_mean", "latents_std") if buffer in dict(part.named_buffers())]
         assert len(read) == (2 if name == "vae" and model.config.name.startswith("ltx") else 0)
+        if "bn.running_mean" in dict(part.named_buffers()):
+            read += ["bn.running_mean", "bn.running_var"]
         for buffer in read:
-            assert torch.equal(getattr(stub, buffer), getattr(part, buffer).float())
+            assert torch.equal(stub.get_buffer(buffer), part.get_buffer(buffer).float())
+
+
+def test_hunyuan_15_in_its_makers_spelling_is_the_same(tmp_path: Path):
+    config = smaller_config("hunyuan15_t2v_720p", tmp_path, SMALLER["hunyuan15_t2v_720p"])
+    source = random_parts("hunyuan15_t2v_720p", config, torch.float32)["transformer"]
+    tensors = hunyuan_own(original("", "transformer", source))
+    assert "double_blocks.0.img_attn_q.weight" in tensors and "time_in.mlp.0.weight" in tensors
+    save_file({key: value.contiguous() for key, value in tensors.items()}, tmp_path / "own.safetensors")
+    model = CheckpointModel(tmp_path / "own.safetensors", config, "")
+    assert_same(load_part(model, "transformer", dtype=torch.float32), source)
 
 
 def full_size_header(family: str, name: str) -> dict[str, torch.Size]:
@@ -161,7 +193,7 @@ def full_size_header(family: str, name: str) -> dict[str, torch.Size]:
 
 FULL = [
     "wan21_t2v_1_3b", "wan21_t2v_14b", "wan21_i2v_14b", "wan22_i2v_14b", "wan22_ti2v_5b", "qwen_image", "z_image", "lumina2",
-    "auraflow", "auraflow_large", "chroma", "ltx_097",
+    "auraflow", "auraflow_large", "chroma", "ltx_097", "flux2_klein_4b", "flux2_klein_9b", "hunyuan15_t2v_720p",
 ]  # fmt: skip
 
 
@@ -194,6 +226,8 @@ MILLIONS = {
     "lumina2": {"transformer": 2609.769, "text_encoder": 2614.342},
     "auraflow": {"transformer": 6833.440, "text_encoder": 1223.551},
     "chroma": {"transformer": 8899.983},
+    "flux2_klein_4b": {"text_encoder": 4022.468},
+    "hunyuan15_i2v_720p": {"image_encoder": 428.226},
     "ltx_090": {"transformer": 1923.385, "vae": 419.194},
     "ltx_097": {"transformer": 13042.569, "vae": 1246.914},
 }

@@ -24,7 +24,7 @@ from tests.pipelines.test_loading_quantised import write_gguf
 from tests.pipelines.test_loading_words import UNIGRAM, sentencepiece_model
 
 NETWORK = offline  # an autouse fixture: every test here runs without one
-FAMILIES = ["wan21_t2v_14b", "wan22_ti2v_5b"]
+FAMILIES = ["wan21_t2v_14b", "wan22_t2v_14b", "wan22_ti2v_5b"]
 
 
 def put_together(family: str, folder: Path) -> tuple[Model, dict[str, Any]]:

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from pipelines.errors import AigcError
-from pipelines.loading import Roots, load_part, open_model, stub_part
-from pipelines.loading.families import DESCRIBED, Family
+from pipelines.loading import Roots, describe, load_part, open_model, stub_part
+from pipelines.loading.families import BY_CONFIG, CONFIGS, DESCRIBED, NAMED, Family
 from pipelines.loading.single_file import in_folder
+from pipelines.payloads import Lora
 from tests.pipelines.checkpoints import assert_same, fill, offline
 from tests.pipelines.original_layout import original
 
@@ -88,6 +89,30 @@ def test_what_cannot_be_recognised_is_said_with_what_was_seen(tmp_path: Path):
     assert "made_by: somebody" in text and "base: unknown" in text and "models/diffusers" in text
 
 
+NAMES = {
+    "qwen_image_fp8_e4m3fn": "qwen_image", "qwen_image_edit_fp8_e4m3fn": "qwen_image_edit",
+    "Qwen-Image-Edit-2509-Q4": "qwen_image_edit_2509", "qwen_image_edit_plus": "qwen_image_edit_2509",
+    "wan2.1_t2v_14B_fp16": "wan21_t2v_14b", "wan2.2_t2v_high_noise_14B_fp8_scaled": "wan22_t2v_14b",
+    "my_low_noise": "wan22_t2v_14b", "hunyuanvideo1.5_720p_t2v_fp16": "hunyuan15_t2v_720p",
+    "hunyuanvideo1.5_480p_i2v_cfg_distilled_fp16": "hunyuan15_i2v_480p",
+    "hunyuanvideo1.5_720p_i2v_fp16": "hunyuan15_i2v_720p", "hunyuanvideo1.5_480p_t2v": "hunyuan15_t2v_480p",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "config"), NAMES.items())
+def test_what_only_a_file_s_name_tells_is_read_off_it(tmp_path: Path, name: str, config: str):
+    base = next((base for base, rows in NAMED.items() if config == base or config in {row.config for _, row in rows}))
+    path = tmp_path / f"{name}.safetensors"
+    shapes = {key: tuple(size or 1 for size in dims) or (1,) for key, dims in BY_CONFIG[base].marks.items()}
+    save_file({key: torch.zeros(shape, dtype=torch.bfloat16) for key, shape in shapes.items()}, path)
+    model = open_model(str(path), roots=Roots())
+    assert model.config.name == config
+    assert model.pipeline_class == json.loads((CONFIGS / config / "model_index.json").read_text())["_class_name"]
+    assert (f"read as: {BY_CONFIG[config].name}" in describe(model).splitlines()) and (
+        "by the file's name" in describe(model)
+    ) == (config != base)
+
+
 @pytest.mark.parametrize("row", DESCRIBED, ids=lambda row: row.name[:24])
 def test_a_recognised_family_without_configs_says_what_it_is_and_what_it_lacks(tmp_path: Path, row: Family):
     shapes = {name: tuple(size or 1 for size in dims) or (1,) for name, dims in row.marks.items()}
@@ -97,3 +122,15 @@ def test_a_recognised_family_without_configs_says_what_it_is_and_what_it_lacks(t
         open_model(str(path), roots=Roots())
     assert f"configs of {row.name}" in str(caught.value) and row.pipelines[0] in str(caught.value)
     assert f"{len(shapes)} tensors" in str(caught.value)
+
+
+def test_model_info_shows_a_lora_with_its_blocks(tmp_path: Path):
+    path = tmp_path / "my_edit.safetensors"
+    shapes = {key: tuple(size or 1 for size in dims) or (1,) for key, dims in BY_CONFIG["qwen_image"].marks.items()}
+    save_file({key: torch.zeros(shape, dtype=torch.bfloat16) for key, shape in shapes.items()}, path)
+    model = open_model(str(path), roots=Roots())
+    for lora in (Lora(Path("a.safetensors"), 0.5, (("up.1", 0.25), ("mid", 0.0))), Lora(Path("b.safetensors"))):
+        model = model.with_lora(lora)
+    lines = describe(model).splitlines()
+    assert "LoRA: a.safetensors at strength 0.5 (up.1: 0.25, mid: 0)" in lines
+    assert "LoRA: b.safetensors at strength 1" in lines

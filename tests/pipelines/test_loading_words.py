@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sentencepiece
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from pipelines.errors import AigcError
@@ -93,3 +94,46 @@ def test_z_image_asks_as_its_makers_do(tmp_path: Path):
     bare = CheckpointModel(model.path, model.config, "", tokenizers={})
     with pytest.raises(AigcError, match=r"QWEN's vocab\.json"):
         load_part(bare, "tokenizer", dtype=None)
+
+
+def qwen_words(folder: Path) -> Path:
+    """The host's files of Qwen's words, small, with an older word in a place of Qwen 3's."""
+    (folder / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate("abc|<>_\nĊ")}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    late = {
+        str(number): {"content": word, "special": True}
+        for number, word in ((151655, "<|image_pad|>"), (151667, "<|meta|>"))
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": late}))
+    return folder
+
+
+def test_klein_asks_as_its_makers_do_with_an_empty_thought(tmp_path: Path):
+    config = CONFIGS / "flux2_klein_4b"
+    model = CheckpointModel(config / "model_index.json", config, "", tokenizers={"qwen": qwen_words(tmp_path)})
+    tokenizer = load_part(model, "tokenizer", dtype=None)
+    asked = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "a cat"}], tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    assert asked == "<|im_start|>user\na cat<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    assert tokenizer.unk_token is None and tokenizer.pad_token == "<|endoftext|>"
+    # Each is one token, and not the word that the host's older file has in its place.
+    assert all(len(tokenizer(word).input_ids) == 1 for word in ("<think>", "</think>", "<|im_start|>"))
+    assert "<|meta|>" not in tokenizer.get_added_vocab()
+
+
+def test_bytes_need_no_file(tmp_path: Path):
+    config = CONFIGS / "hunyuan15_t2v_720p"
+    model = CheckpointModel(config / "model_index.json", config, "", tokenizers={"t5": tmp_path})
+    assert load_part(model, "tokenizer_2", dtype=None)("ab").input_ids == [100, 101, 1]
+    assert load_part(model, "guider", dtype=None).guidance_scale == 6.0
+
+
+def test_a_processor_has_the_model_s_tokenizer_and_sees_pictures(tmp_path: Path):
+    config = CONFIGS / "qwen_image_edit_2509"
+    model = CheckpointModel(config / "model_index.json", config, "", tokenizers={"qwen": qwen_words(tmp_path)})
+    processor, tokenizer = (load_part(model, name, dtype=None) for name in ("processor", "tokenizer"))
+    assert processor.tokenizer.get_vocab() == tokenizer.get_vocab()
+    seen = processor(text=["a<|image_pad|>b"], images=[Image.new("RGB", (56, 56))], return_tensors="pt")
+    assert seen["image_grid_thw"].tolist() == [[1, 4, 4]] and seen["pixel_values"].shape == (16, 3 * 2 * 14 * 14)
+    assert seen["input_ids"].shape[1] == 2 + 4

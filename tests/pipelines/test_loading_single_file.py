@@ -247,7 +247,6 @@ def test_a_family_is_recognised_by_its_header(shapes: dict[str, tuple[int, ...]]
         ({CONV: (320, 8, 3, 3), SD_TEXT: (320, 768)}, "8 input channels"),
         ({CONV: (384, 4, 3, 3), XL_TEXT: (768, 1280)}, "refiner"),
         ({**CHROMA, "nerf_blocks.0.norm.scale": (64,)}, "Chroma"),
-        ({"cond_type_embedding.weight": (3, 9)}, "HunyuanVideo 1.5"),
         ({"lora_unet_down_blocks_0.lora_down.weight": (4, 320)}, "LoRA"),
         ({"my.tensor": (1,)}, "below my (1)"),
         ({}, "0 tensors"),

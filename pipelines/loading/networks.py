@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import AigcError
 from .folder import part_class, read_json
+from .network_layouts import own_names
 from .parts import _load_weights
 from .stubs import empty_module
 from .weights import part_weights, read_header, refuse_pickle
@@ -18,6 +19,7 @@ from .weights import part_weights, read_header, refuse_pickle
 Shapes = Mapping[str, tuple[int, ...]]
 ORIGINAL = "control_model."  # what the first control nets put before the names of their tensors
 NAMES = ("ControlNet", "T2IAdapter")
+HINT_OUT = "input_hint_block.conv_out.weight"
 # What differs from SD 1.5 in SD 2 and SDXL, by the width of their text.
 WIDTHS: dict[int, dict[str, Any]] = {
     1024: {"attention_head_dim": (5, 10, 20, 20)},
@@ -73,8 +75,9 @@ def _load_file(path: Path, dtype: torch.dtype) -> nn.Module:
 
     cls, config = recognised(path)
     tensors = load_file(path)
-    if cls.__name__ == "ControlNetModel":
-        tensors = convert_controlnet_checkpoint(tensors, config)
+    tensors = (
+        convert_controlnet_checkpoint(tensors, config) if cls.__name__ == "ControlNetModel" else own_names(tensors)
+    )
     with torch.device("meta"):
         net = cls.from_config(config)  # pyright: ignore[reportAttributeAccessIssue]
     missing = sorted(set(net.state_dict()) - set(tensors))
@@ -93,8 +96,9 @@ def recognised(path: Path) -> Recognised:
     Raises AigcError for layouts that are not known here.
     """
     refuse_pickle(path)
-    shapes = {key.removeprefix(ORIGINAL): info.shape for key, info in read_header(path).items()}
-    return kind_of(shapes, path.name)
+    header = {key.removeprefix(ORIGINAL): info.shape for key, info in read_header(path).items()}
+    empty = own_names({key: torch.empty(shape, device="meta") for key, shape in header.items()})
+    return kind_of({key: tuple(value.shape) for key, value in empty.items()}, path.name)
 
 
 def kind_of(shapes: Shapes, file: str) -> Recognised:
@@ -105,7 +109,7 @@ def kind_of(shapes: Shapes, file: str) -> Recognised:
         if any(key.startswith(mark) for key in shapes):
             return Recognised(getattr(diffusers, name), config(shapes))
     raise AigcError(
-        f"Expected a control net of SD 1.5, SD 2, SDXL or FLUX in {file}, got a file with tensors such as "
+        f"Expected a control net of SD 1.5, SD 2, SDXL, SD 3, FLUX or Qwen-Image in {file}, got a file with tensors such as "
         f"{next(iter(shapes), 'none')}: use it as a diffusers folder, with its config.json."
     )
 
@@ -127,6 +131,47 @@ def _flux(shapes: Shapes) -> dict[str, Any]:
         "pooled_projection_dim": shapes["time_text_embed.text_embedder.linear_1.weight"][1],
         "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in shapes,
         "num_mode": mode[0] if mode else None,
+        "conditioning_embedding_channels": shapes[HINT_OUT][0] if HINT_OUT in shapes else None,
+    }
+
+
+def _sd3(shapes: Shapes) -> dict[str, Any]:
+    """SD3ControlNetModel: heads of 64 as in the released ones; one without text has no zeroed pooled text either."""
+    inner, channels, patch, _ = shapes["pos_embed_input.proj.weight"]
+    own = shapes["pos_embed.proj.weight"][1] if "pos_embed.proj.weight" in shapes else min(channels, 16)
+    places, text = shapes.get("pos_embed.pos_embed"), shapes.get("context_embedder.weight")
+    blocks = _count(shapes, "transformer_blocks.")
+    return {
+        "patch_size": patch,
+        "in_channels": own,
+        "out_channels": own,
+        "extra_conditioning_channels": channels - own,
+        "num_layers": blocks,
+        "attention_head_dim": 64,
+        "num_attention_heads": inner // 64,
+        "joint_attention_dim": text[1] if text else None,
+        "caption_projection_dim": text[0] if text else inner,
+        "pooled_projection_dim": shapes["time_text_embed.text_embedder.linear_1.weight"][1],
+        "use_pos_embed": "pos_embed.proj.weight" in shapes,
+        "pos_embed_type": "sincos" if places else None,
+        "pos_embed_max_size": round(places[1] ** 0.5) if places else None,
+        "qk_norm": "rms_norm" if "transformer_blocks.0.attn.norm_q.weight" in shapes else None,
+        "dual_attention_layers": tuple(
+            n for n in range(blocks) if f"transformer_blocks.{n}.attn2.to_q.weight" in shapes
+        ),
+        "force_zeros_for_pooled_projection": text is not None,
+    }
+
+
+def _qwen(shapes: Shapes) -> dict[str, Any]:
+    """QwenImageControlNetModel; one that inpaints has inputs more."""
+    inner, channels = shapes["img_in.weight"]
+    return {
+        "in_channels": channels,
+        "num_layers": _count(shapes, "transformer_blocks."),
+        "num_attention_heads": inner // 128,
+        "joint_attention_dim": shapes["txt_in.weight"][1],
+        "extra_condition_channels": shapes["controlnet_x_embedder.weight"][1] - channels,
     }
 
 
@@ -152,6 +197,8 @@ def _depths(shapes: Shapes) -> tuple[int, ...]:
 # A tensor that only this kind has, the class, and how its config is read. The first that fits counts.
 KINDS: tuple[tuple[str, str, Callable[[Shapes], dict[str, Any]]], ...] = (
     ("task_embedding", "ControlNetUnionModel", _unet),
+    ("transformer_blocks.0.img_mlp.", "QwenImageControlNetModel", _qwen),
+    ("pos_embed_input.proj.", "SD3ControlNetModel", _sd3),
     ("controlnet_x_embedder.", "FluxControlNetModel", _flux),
     ("controlnet_cond_embedding.", "ControlNetModel", _unet),
     ("input_hint_block.0.", "ControlNetModel", _unet),

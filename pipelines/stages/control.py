@@ -28,6 +28,8 @@ PICTURES = ("control_image", "conditioning_frames", "image")
 STRENGTHS = ("controlnet_conditioning_scale", "adapter_conditioning_scale")
 # They take several pictures through one control net.
 ONE_NET = ("QwenImageMultiControlNetModel",)
+# How many kinds of pictures a union has, in its config.
+KINDS = ("num_mode", "num_control_type")
 # Sizes that a control net and the denoiser that it serves have alike.
 SHARED = ("cross_attention_dim", "joint_attention_dim", "pooled_projection_dim")
 
@@ -44,7 +46,19 @@ def add_control(conditioning: Conditioning, control: Control) -> Conditioning:
             f"Expected start before end, both between 0 and 1, got {control.start} and {control.end}: 0 and 1 are all steps."
         )
     sibling(conditioning.pipeline_class, networks.class_of(control.path), control.path)
+    _check_mode(control)
     return conditioning.with_control(control)
+
+
+def _check_mode(control: Control) -> None:
+    """Raise AigcError unless a control net of many kinds is told one of them; others read no mode."""
+    config = networks.config_of(control.path)
+    kinds = next((config[name] for name in KINDS if config.get(name)), 0)
+    if kinds and not 0 <= control.mode < kinds:
+        raise AigcError(
+            f"Expected a mode from 0 to {kinds - 1} for {control.path.name}, a control net of {kinds} kinds of pictures, got "
+            f"{control.mode}: the number of your picture's kind is on the control net's page."
+        )
 
 
 def sibling(pipeline_class: str, net: type, path: Path) -> type:

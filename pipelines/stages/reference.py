@@ -163,13 +163,13 @@ def _state(denoiser: Any) -> dict[str, Any]:
 
 
 def _restore(denoiser: Any, before: Mapping[str, Any]) -> None:
-    """Put the attention and the projections back that were there before."""
-    denoiser.set_attn_processor(dict(before["processors"]))
+    """Put the projections and the attention back: in this order, since SD 3's projection has attention of its own."""
     for name in CHANGED:
         if name in before:
             setattr(denoiser, name, before[name])
         elif hasattr(denoiser, name):
             delattr(denoiser, name)
+    denoiser.set_attn_processor(dict(before["processors"]))
     if hasattr(denoiser.config, "encoder_hid_dim_type"):
         denoiser.config.encoder_hid_dim_type = before["kind"]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -97,12 +100,48 @@ CASES = {
         }),
         "QwenImageControlNetPipeline", guidance="true_cfg_scale",
     ),
+    "sdxl-union": Case(
+        tiny.sdxl,
+        ("ControlNetUnionModel", {
+            **UNET, "cross_attention_dim": 64, "attention_head_dim": (2, 4), "use_linear_projection": True,
+            "addition_embed_type": "text_time", "addition_time_embed_dim": 8, "transformer_layers_per_block": (1, 2),
+            "projection_class_embeddings_input_dim": 32 + 6 * 8, "num_control_type": 3, "num_trans_channel": 8,
+            "num_trans_head": 2, "num_proj_channel": 8,
+        }),
+        "StableDiffusionXLControlNetUnionPipeline",
+    ),
+    "flux-union": Case(
+        tiny.flux,
+        ("FluxControlNetModel", {
+            "patch_size": 1, "in_channels": 16, "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16,
+            "num_attention_heads": 2, "joint_attention_dim": 32, "pooled_projection_dim": 32,
+            "axes_dims_rope": (4, 4, 8), "guidance_embeds": True, "num_mode": 3,
+        }),
+        "FluxControlNetPipeline",
+    ),
     "t2i-sd15": Case(attentive_sd15, ADAPTER, "StableDiffusionAdapterPipeline", "image", "adapter_conditioning_scale"),
     "t2i-sdxl": Case(
         tiny.sdxl, ("T2IAdapter", {**ADAPTER[1], "downscale_factor": 4, "adapter_type": "full_adapter_xl"}),
         "StableDiffusionXLAdapterPipeline", "image", "adapter_conditioning_scale",
     ),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def released() -> Iterator[None]:
+    """Nothing stays open from one test to the next."""
+    yield
+    stages.release_all()
+
+
+def homes_of(make: Callable[[str, Path], tuple[Any, ...]]) -> Any:
+    """A fixture: what `make` makes of a case's name in a folder, each once a module."""
+
+    @pytest.fixture(scope="module")
+    def homes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, ...]]:
+        return cache(lambda name: make(name, tmp_path_factory.mktemp(name)))
+
+    return homes
 
 
 def made_net(case: Case, seed: int = 1) -> Any:
@@ -176,6 +215,8 @@ def whole_call(folder: Path, case: Case, *controls: Control) -> torch.Tensor:
         starts, ends = [c.start for c in controls], [c.end for c in controls]
         call["control_guidance_start"] = starts[0] if single else starts
         call["control_guidance_end"] = ends[0] if single else ends
+    if any(c.mode >= 0 for c in controls):
+        call["control_mode"] = controls[0].mode if single else [c.mode for c in controls]
     if case.make is not tiny.flux:  # guided by its embedded guidance alone
         call["negative_prompt"] = staged.NEGATIVE
     torch.manual_seed(42)  # some of diffusers' own calls draw from torch's global generator

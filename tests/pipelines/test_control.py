@@ -12,32 +12,23 @@ from pipelines.payloads import Control
 
 from . import controls, staged, tiny
 from .controls import CASES, CPU, OTHER, PICTURE
+from .original_layout import original_flux, renamed, stacked
+
+RELEASED = controls.released  # an autouse fixture
 
 
-@pytest.fixture(autouse=True)
-def released():
-    yield
-    stages.release_all()
-
-
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    """Folders of a case's model and its control net, each made once."""
-    made: dict[str, tuple] = {}
-
-    def home(name: str):
-        if name not in made:
-            folder, case = tmp_path_factory.mktemp(name), CASES[name]
-            made[name] = (tiny.saved(case.make, folder / "model"), controls.saved_net(case, folder / "net"))
-        return made[name]
-
-    return home
+@controls.homes_of
+def homes(name, folder):
+    """Folders of a case's model and its control net."""
+    case = CASES[name]
+    return tiny.saved(case.make, folder / "model"), controls.saved_net(case, folder / "net")
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_control_equals_diffusers_own_pipeline(name, homes):
     case, (folder, net) = CASES[name], homes(name)
     partly = {} if case.net[0] == "T2IAdapter" else {"start": 0.3, "end": 0.9}
+    partly |= {"mode": 1} if "union" in name else {}
     control = Control(net, PICTURE, 0.8, **partly)
     model = controls.opened(folder)
     ours = controls.run(model, controls.conditioned(model, control))
@@ -54,6 +45,19 @@ def test_several_controls_combine_as_in_diffusers(name, homes, tmp_path):
     ours = controls.run(model, controls.conditioned(model, *pair))
     assert torch.equal(ours, controls.whole_call(folder, case, *pair))
     assert not torch.equal(ours, controls.run(model, controls.conditioned(model, pair[0])))
+
+
+@pytest.mark.parametrize("name", ["sdxl-union", "flux-union"])
+def test_a_control_net_of_many_kinds_does_what_its_mode_says(name, homes):
+    folder, net = homes(name)
+    model = controls.opened(folder)
+    first, last = (
+        controls.run(model, controls.conditioned(model, Control(net, PICTURE, mode=mode))) for mode in (0, 2)
+    )
+    assert not torch.equal(first, last)
+    for mode in (-1, 3):
+        with pytest.raises(AigcError, match=f"mode from 0 to 2 for net.*got {mode}"):
+            controls.conditioned(model, Control(net, PICTURE, mode=mode))
 
 
 def test_a_control_of_strength_0_is_none_at_all(homes):
@@ -125,6 +129,11 @@ def test_a_control_net_in_one_file_equals_its_folder(tmp_path):
     assert all(torch.equal(loaded[key], value) for key, value in net.state_dict().items())
 
 
+SD35 = {
+    "num_layers": 19, "num_attention_heads": 38, "joint_attention_dim": None, "caption_projection_dim": 2432,
+    "pos_embed_max_size": None, "pos_embed_type": None, "use_pos_embed": False,
+    "force_zeros_for_pooled_projection": False,
+}  # fmt: skip
 SHAPES = {
     "sd15": ("ControlNetModel", {"cross_attention_dim": 768}),
     "sd2": (
@@ -138,7 +147,67 @@ SHAPES = {
         {**controls.SDXL, "num_control_type": 8, "conditioning_embedding_out_channels": (48, 96, 192, 384)},
     ),
     "flux": ("FluxControlNetModel", {"num_layers": 5, "num_single_layers": 2, "num_mode": 10, "guidance_embeds": True}),
-}
+    "flux-xlabs": (
+        "FluxControlNetModel",
+        {"num_layers": 2, "num_single_layers": 0, "conditioning_embedding_channels": 16, "guidance_embeds": True},
+    ),
+    "sd3": ("SD3ControlNetModel", {"num_layers": 6, "num_attention_heads": 24, "caption_projection_dim": 1536,
+                                   "pos_embed_max_size": 192, "extra_conditioning_channels": 1}),
+    "sd35": ("SD3ControlNetModel", SD35),
+    "qwen": ("QwenImageControlNetModel", {"num_layers": 5}),
+    "qwen-inpaint": ("QwenImageControlNetModel", {"num_layers": 3, "extra_condition_channels": 4}),
+}  # fmt: skip
+# Small, with heads of the released size.
+ALONE = {
+    "sd3": ("SD3ControlNetModel", {"num_layers": 2, "num_attention_heads": 1, "caption_projection_dim": 64,
+                                   "joint_attention_dim": 32, "pooled_projection_dim": 16, "pos_embed_max_size": 8}),
+    "sd35": ("SD3ControlNetModel", {**SD35, "num_layers": 2, "num_attention_heads": 2, "caption_projection_dim": 128,
+                                    "pooled_projection_dim": 16}),
+    "flux-union": ("FluxControlNetModel", {"num_layers": 2, "num_single_layers": 1, "num_attention_heads": 1,
+                                           "joint_attention_dim": 32, "pooled_projection_dim": 16, "num_mode": 6}),
+    "flux-xlabs": ("FluxControlNetModel", {"num_layers": 2, "num_single_layers": 0, "num_attention_heads": 1,
+                                           "joint_attention_dim": 32, "pooled_projection_dim": 16, "guidance_embeds": True,
+                                           "conditioning_embedding_channels": 16}),
+    "qwen": ("QwenImageControlNetModel", {"num_layers": 2, "num_attention_heads": 1, "joint_attention_dim": 32}),
+}  # fmt: skip
+
+
+def _stability(net):
+    """SD 3.5's control nets as Stability publishes them."""
+    rows = {"attn.to_out.0": "attn.proj", "ff.net.0.proj": "mlp.fc1", "ff.net.2": "mlp.fc2",
+            "norm1.linear": "adaLN_modulation.1"}  # fmt: skip
+    state, blocks = dict(net.state_dict()), "transformer_blocks"
+    found = stacked(state, blocks, blocks, {"attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v")})
+    for key, value in state.items():
+        head, number, rest = [*key.split(".", 2), ""][:3]
+        found[f"{blocks}.{number}.{renamed(rest, rows)}" if head == blocks else key] = value
+    return found | {"control_type": torch.tensor([1])}
+
+
+def _xlabs(net):
+    hints = {f"input_hint_block.blocks.{n}": f"input_hint_block.{2 * n + 2}" for n in range(6)}
+    rows = {**hints, "input_hint_block.conv_in": "input_hint_block.0", "input_hint_block.conv_out": "input_hint_block.14",
+            "controlnet_x_embedder": "pos_embed_input"}  # fmt: skip
+    return {renamed(key, rows): value for key, value in original_flux(net).items()}
+
+
+LAYOUTS = {"sd35": _stability, "flux-xlabs": _xlabs}
+
+
+@pytest.mark.parametrize(("kind", "own"), [*((kind, False) for kind in ALONE), *((kind, True) for kind in LAYOUTS)])
+def test_a_newer_control_net_in_one_file_equals_its_folder(kind, own, tmp_path):
+    from safetensors.torch import save_file
+
+    net = controls.made_net(CASES["flux"]._replace(net=ALONE[kind]))
+    net.save_pretrained(tmp_path / "net")
+    tensors = LAYOUTS[kind](net) if own else net.state_dict()
+    save_file({key: value.contiguous() for key, value in tensors.items()}, tmp_path / "alone.safetensors")
+    folder, alone = (networks.load_network(tmp_path / p, torch.float32) for p in ("net", "alone.safetensors"))
+    assert type(folder) is type(alone) and folder.state_dict().keys() == alone.state_dict().keys()
+    assert all(torch.equal(alone.state_dict()[key], value) for key, value in folder.state_dict().items())
+    assert {k: _plain(v) for k, v in alone.config.items() if k[0] != "_"} == {
+        k: _plain(v) for k, v in folder.config.items() if k[0] != "_"
+    }
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -17,7 +17,12 @@ from pipelines.payloads import Control
 from . import controls, staged, tiny
 from .controls import CASES, CPU, OTHER, PICTURE
 
-NAMES = ("sd15", "sdxl", "flux")
+NAMES = ("sd15", "sdxl", "flux", "sd3")
+# The released SD 3 adapter's names of what diffusers calls otherwise.
+SD3_LAYERS = {
+    "ln0": "0.norm1", "ln1": "0.norm2", "attn.to_q": "0.to_q", "attn.to_kv": "0.to_kv", "attn.to_out.0": "0.to_out",
+    "adaln_norm": "1.0", "ff.net.0.proj": "1.1", "ff.net.2": "1.3", "adaln_proj": "2.1",
+}  # fmt: skip
 
 
 def image_encoder(folder: Path) -> Path:
@@ -31,6 +36,16 @@ def image_encoder(folder: Path) -> Path:
     return folder
 
 
+def siglip_encoder(folder: Path) -> Path:
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    torch.manual_seed(3)
+    SiglipVisionModel(SiglipVisionConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, image_size=16, patch_size=8,
+    )).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def _linear(out: int, size: int, name: str) -> dict[str, torch.Tensor]:
     return {f"{name}.weight": torch.randn(out, size) * 0.3, f"{name}.bias": torch.randn(out) * 0.1}
 
@@ -40,11 +55,33 @@ def _projection(width: int, tokens: int, pictures: int) -> dict[str, torch.Tenso
     return {**_linear(width * tokens, pictures, "image_proj.proj"), **norm}
 
 
+def _sd3(transformer: Any) -> dict[str, torch.Tensor]:
+    """An adapter that looks through SigLIP and knows the time, as InstantX's for SD 3.5."""
+    from diffusers.models.attention_processor import SD3IPAdapterJointAttnProcessor2_0
+    from diffusers.models.embeddings import IPAdapterTimeImageProjection
+
+    width, head = transformer.inner_dim, transformer.config.attention_head_dim
+    seen = IPAdapterTimeImageProjection(
+        embed_dim=16, output_dim=width, hidden_dim=64, heads=1, num_queries=4, timestep_in_dim=8
+    )
+    tensors = {}
+    for key, value in seen.state_dict().items():
+        for ours, theirs in SD3_LAYERS.items():
+            key = key.replace(f".{ours}.", f".{theirs}.") if key.startswith("layers.") else key
+        tensors[f"image_proj.{key}"] = value
+    for number in range(len(transformer.attn_processors)):
+        layer = SD3IPAdapterJointAttnProcessor2_0(width, width, head, timesteps_emb_dim=64)
+        tensors |= {f"ip_adapter.{number}.{key}": value for key, value in layer.state_dict().items()}
+    return tensors
+
+
 def adapter(name: str, path: Path, seed: int = 4) -> Path:
     """An IP-Adapter for a tiny model, in the layout of the released files."""
     torch.manual_seed(seed)
     pipe = tiny.made(CASES[name].make)
-    if name == "flux":
+    if name == "sd3":
+        tensors = _sd3(pipe.transformer)
+    elif name == "flux":
         width = pipe.transformer.config.joint_attention_dim
         tensors = _projection(width, 4, 12)
         for side in ("k", "v"):
@@ -62,45 +99,48 @@ def adapter(name: str, path: Path, seed: int = 4) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def released():
-    yield
-    stages.release_all()
+RELEASED = controls.released  # an autouse fixture
 
 
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    made: dict[str, tuple] = {}
-
-    def home(name: str):
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            model = tiny.saved(CASES[name].make, folder / "model")
-            made[name] = (model, adapter(name, folder / "ip.safetensors"), image_encoder(folder / "encoder"))
-        return made[name]
-
-    return home
+@controls.homes_of
+def homes(name: str, folder: Path) -> tuple[Path, Path, Path]:
+    """A case's model, an adapter for it, and the image encoder that this looks through."""
+    encoder = siglip_encoder if name == "sd3" else image_encoder
+    model = tiny.saved(CASES[name].make, folder / "model")
+    return model, adapter(name, folder / "ip.safetensors"), encoder(folder / "encoder")
 
 
 def whole_call(folder: Path, encoder: Path, adapters: list[Path], strengths: list[float], pictures: list[Any]) -> Any:
     """What diffusers' own call with these adapters makes, as [B, C, H, W] in 0..1."""
-    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionModelWithProjection,
+        SiglipImageProcessor,
+        SiglipVisionModel,
+    )
 
     pipe = staged.load_whole(folder)
-    net = CLIPVisionModelWithProjection.from_pretrained(encoder)
-    pipe.register_modules(image_encoder=net, feature_extractor=CLIPImageProcessor(size=16, crop_size=16))
-    pipe.load_ip_adapter(
-        [str(path.parent) for path in adapters], subfolder=[""] * len(adapters),
-        weight_name=[path.name for path in adapters],
-    )  # fmt: skip
-    pipe.set_ip_adapter_scale(strengths)
+    if type(pipe).__name__ == "StableDiffusion3Pipeline":  # takes one adapter only
+        net, shows = SiglipVisionModel.from_pretrained(encoder), SiglipImageProcessor(size={"height": 16, "width": 16})
+        pipe.register_modules(image_encoder=net, feature_extractor=shows)
+        pipe.load_ip_adapter(str(adapters[0].parent), weight_name=adapters[0].name)
+        pipe.set_ip_adapter_scale(strengths[0])
+    else:
+        net = CLIPVisionModelWithProjection.from_pretrained(encoder)
+        pipe.register_modules(image_encoder=net, feature_extractor=CLIPImageProcessor(size=16, crop_size=16))
+        pipe.load_ip_adapter(
+            [str(path.parent) for path in adapters], subfolder=[""] * len(adapters),
+            weight_name=[path.name for path in adapters],
+        )  # fmt: skip
+        pipe.set_ip_adapter_scale(strengths)
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False)
     guided = {} if type(pipe).__name__ == "FluxPipeline" else {"negative_prompt": staged.NEGATIVE}
     return pipe(
         prompt=staged.PROMPT, num_inference_steps=3, generator=torch.Generator("cpu").manual_seed(42), **guided,
-        output_type="pt", guidance_scale=5.0, ip_adapter_image=pictures, **staged.SIZE,
+        output_type="pt", guidance_scale=5.0, **staged.SIZE,
+        ip_adapter_image=pictures[0] if type(pipe).__name__ == "StableDiffusion3Pipeline" else pictures,
     )[0]  # fmt: skip
 
 
@@ -150,8 +190,9 @@ def test_a_reference_works_beside_a_control_and_from_a_picture(homes, tmp_path):
     assert not torch.equal(*pictures)
 
 
-def test_a_batch_with_a_reference_equals_its_singles(homes):
-    folder, path, encoder = homes("sdxl")
+@pytest.mark.parametrize("name", ["sdxl", "sd3"])
+def test_a_batch_with_a_reference_equals_its_singles(name, homes):
+    folder, path, encoder = homes(name)
     model = controls.opened(folder)
     cond = referring(model, controls.conditioned(model), path, encoder)
     batch = controls.run(model, cond, stages.empty_latents(model, **staged.SIZE, batch_size=2))

@@ -128,6 +128,7 @@ class Watch:
     change_x0: Callable[[torch.Tensor, float, float], torch.Tensor] | None = None
     unit_noise: bool = False
     done: int = 0
+    before: int = field(default=0, init=False)  # steps of the schedules before this one: a long video has several
     offset: int = field(default=0, init=False)
 
     def __deepcopy__(self, memo: Any) -> Watch:
@@ -183,9 +184,12 @@ def watched(own: Any, name: str, watch: Watch) -> Any:
 
 def _watching_set_timesteps(base: type) -> Callable[..., None]:
     accepted = _parameters(base.set_timesteps)
+    ordered = list(accepted)[1:]
 
     @functools.wraps(base.set_timesteps)
-    def set_timesteps(self: Any, num_inference_steps: Any = None, device: Any = None, **kwargs: Any) -> None:
+    def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.update(zip(ordered, args))
+        num_inference_steps, device = kwargs.pop("num_inference_steps", None), kwargs.pop("device", None)
         sigmas, mu = kwargs.get("sigmas"), kwargs.get("mu")
         if sigmas is not None and "sigmas" not in accepted:
             num_inference_steps = len(sigmas)
@@ -230,7 +234,7 @@ def _watching_step(base: type) -> Callable[..., Any]:
         if watch.on_step is not None:
             index = getattr(self, "step_index", None)
             x0 = functools.partial(estimate_x0, self, model_output, timestep, sample, index and index - 1)
-            watch.on_step(watch.done, len(self.timesteps), x0)
+            watch.on_step(watch.done, watch.before + len(self.timesteps), x0)
         return out
 
     return step
@@ -273,7 +277,7 @@ def _watching_set_begin_index(base: type) -> Callable[..., None]:
 def _shorten(scheduler: Any) -> None:
     """Cut the schedule to its last `keep` steps, as image-to-image pipelines do, and report it."""
     watch: Watch = scheduler._watch
-    scheduler._whole = scheduler.timesteps
+    scheduler._whole, watch.before = scheduler.timesteps, watch.done
     total = len(scheduler.timesteps)
     if watch.keep is not None and watch.keep < total:
         order = getattr(scheduler, "order", 1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..payloads import Conditioning
-from .table import FRAMES, SECONDS
+from .table import DECODED_BY, FRAMES, SECONDS, STEPS_BY_STAGE
 
 
 def accepted(pipe: Any) -> dict[str, inspect.Parameter]:
@@ -70,10 +70,21 @@ def frames_name(pipe: Any) -> str | None:
     return next((name for name in FRAMES if name in names), None)
 
 
-def decode_chunk(pipe: Any) -> int:
-    """How many frames of a video this pipeline decodes at a time; 0 for all."""
-    size = accepted(pipe).get("decode_chunk_size")
-    return size.default if size is not None and isinstance(size.default, int) else 0
+def decode_chunk(pipe: Any) -> tuple[int, int]:
+    """How many latent frames of a video this pipeline decodes at a time, 0 for all; and the dimension they lie along."""
+    names = accepted(pipe)
+    sizes = ((names[name].default, dim) for name, dim in DECODED_BY.items() if name in names)
+    return next(((size, dim) for size, dim in sizes if isinstance(size, int)), (0, 0))
+
+
+def steps(pipe: Any, count: int) -> dict[str, Any]:
+    """`count` denoising steps in the pipeline's own words; shared out, one at least, where each stage has its own."""
+    names = accepted(pipe)
+    by_stage = next((name for name in STEPS_BY_STAGE if name in names), None)
+    if by_stage is None:
+        return {"num_inference_steps": count}
+    stages = len(names[by_stage].default)
+    return {by_stage: [max(1, (count + stages - 1 - i) // stages) for i in range(stages)]}
 
 
 def seconds_name(pipe: Any) -> str | None:

@@ -114,8 +114,9 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
             return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
         args, kwargs = _to(args, runtime), _to(kwargs, runtime)
-        parts = z.split(arguments.decode_chunk(pipe) or len(z))
-        out = torch.cat([decoder.decode(part, *args, **kwargs, return_dict=False)[0] for part in parts])
+        size, dim = arguments.decode_chunk(pipe)
+        parts = z.split(size or len(z), dim)
+        out = torch.cat([decoder.decode(part, *args, **kwargs, return_dict=False)[0] for part in parts], dim)
         return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()
 
 
@@ -160,11 +161,12 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geom
     prompts = len(conditioning.prompts)
     rows = batch_rows(prompts, z, shape)
 
-    rest = z
+    rest, dim = z, arguments.decode_chunk(pipe)[1]
 
     def decode(given: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         nonlocal rest
-        now, rest = rest[: given.shape[0]], rest[given.shape[0] :]  # long videos are decoded in chunks of frames
+        # Long videos are decoded in chunks of frames.
+        now, rest = rest.tensor_split([given.shape[dim]], dim)
         return original(now, *args, **kwargs)
 
     decode.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]

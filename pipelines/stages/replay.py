@@ -238,14 +238,14 @@ def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
     def decode(z: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("return_dict", None)
         chunks.append(z.detach().clone())
-        captured[:] = [(torch.cat(chunks) if len(chunks) > 1 else chunks[0], args, kwargs)]
-        if not in_chunks:
+        captured[:] = [(torch.cat(chunks, dim) if len(chunks) > 1 else chunks[0], args, kwargs)]
+        if not size:
             raise StageDone
         return DecoderOutput(sample=z)
 
-    in_chunks = bool(decode_chunk(pipe))
+    size, dim = decode_chunk(pipe)
     with ExitStack() as stack:
-        if in_chunks:
+        if size:
             from diffusers.models.autoencoders.vae import DecoderOutput
 
             stack.enter_context(shadowed(pipe.video_processor, "postprocess_video", _done))

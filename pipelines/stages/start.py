@@ -33,6 +33,11 @@ class Start:
     def __init__(
         self, tail: TailMap, decoded: torch.Tensor, rows: int, *, partial: bool, mask: torch.Tensor | None = None
     ) -> None:
+        if decoded.shape[1:] != tail.decoded[1:]:
+            raise AigcError(
+                f"Expected a latent of the size that this model makes, {list(tail.decoded[1:])}, got "
+                f"{list(decoded.shape[1:])}: sample or encode it with this model at this length first."
+            )
         self.map, self.partial = tail, partial
         self.x0 = _rows(tail.inverse(decoded.double()).float(), rows)
         self.mask = None if mask is None else _rows(denoiser_mask(tail, mask), rows)

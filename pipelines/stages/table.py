@@ -16,6 +16,7 @@ TAIL_REPLAY = (
     "HunyuanVideoImageToVideo",
     "HunyuanSkyreels",
     "WanAnimate",
+    "Helios",
     "Latte",
     "AceStep",
     "AudioLDM2",
@@ -61,6 +62,13 @@ DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
 # How a family names the number of frames of a video.
 FRAMES = ("num_frames", "video_length")
+
+# Call parameters whose default says how much of a long video is decoded at a time, and the dimension it is counted along
+# in what `vae.decode` takes.
+DECODED_BY = {"decode_chunk_size": 0, "num_latent_frames_per_chunk": 2}
+
+# How a family names its steps, where each stage of the schedule has its own number.
+STEPS_BY_STAGE = ("pyramid_num_inference_steps_list",)
 
 # How a family names the length of a sound in seconds.
 SECONDS = ("audio_end_in_s", "audio_length_in_s", "audio_duration", "audio_duration_s", "duration")

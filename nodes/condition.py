@@ -36,14 +36,15 @@ class EncodePrompt(Node):
                     multiline=True,
                     dynamic_prompts=True,
                     default="a red heart",
-                    tooltip="What to make. {red|blue} picks one of the words at random for each run.",
+                    tooltip="What to make. {red|blue} picks one of the words at random for each run; embedding:name takes a "
+                    "textual inversion from models/embeddings.",
                 ),
                 inp(
                     io.String.Input,
                     "negative_prompt",
                     multiline=True,
                     default="",
-                    tooltip="What to keep away from. Only used when guided is on.",
+                    tooltip="What to keep away from. Only used when guided is on. Takes embedding:name as well.",
                 ),
                 inp(
                     io.Boolean.Input,

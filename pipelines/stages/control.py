@@ -23,6 +23,7 @@ from .pipe import assemble
 WORDS = {"ControlNetUnionModel": "ControlNetUnion", "T2IAdapter": "Adapter"}
 # Tasks that end a pipeline's name.
 TASKS = ("VideoToVideo", "Img2Img", "Inpaint", "")
+MODULAR = "ModularPipeline"
 # How the siblings name the picture, its strength and its number of a kind.
 PICTURES = ("control_image", "conditioning_frames", "image")
 STRENGTHS = ("controlnet_conditioning_scale", "adapter_conditioning_scale")
@@ -65,6 +66,11 @@ def sibling(pipeline_class: str, net: type, path: Path) -> type:
     """The pipeline that runs a model of `pipeline_class` with this kind of control net."""
     import diffusers
 
+    if pipeline_class.endswith(MODULAR):
+        raise AigcError(
+            f"Expected a model of a classic pipeline for {path.name}, got the blocks of a {pipeline_class}, which are run "
+            "without control nets here: open the same model's folder with a model_index.json, or remove Add Control."
+        )
     word = WORDS.get(net.__name__, "ControlNet")
     task = next(task for task in TASKS if pipeline_class.endswith(f"{task}Pipeline"))
     name = f"{pipeline_class.removesuffix(f'{task}Pipeline')}{word}{task}Pipeline"

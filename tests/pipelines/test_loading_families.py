@@ -19,11 +19,10 @@ from pipelines.loading.single_file import CheckpointModel, in_folder
 from pipelines.loading.stubs import empty_module
 from pipelines.loading.weights import TensorInfo
 from pipelines.payloads import PartFile
-from tests.pipelines.checkpoints import assert_same, offline, random_parts, smaller_config
+from tests.pipelines.checkpoints import assert_same, random_parts, smaller_config
 from tests.pipelines.original_layout import original
 from tests.pipelines.original_newer import hunyuan_own
 
-NETWORK = offline  # an autouse fixture: every test here runs without one
 T5 = {"d_model": 48, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 4, "vocab_size": 64}
 WAN = {
     "num_attention_heads": 2,

@@ -17,13 +17,12 @@ from pipelines.loading import Roots, load_part, open_model
 from pipelines.loading.single_file import CheckpointModel
 from pipelines.payloads import Model, PartFile
 from pipelines.runtime import Runtime
-from tests.pipelines.checkpoints import offline, random_parts, smaller_config
+from tests.pipelines.checkpoints import random_parts, smaller_config
 from tests.pipelines.original_layout import original
 from tests.pipelines.test_loading_families import SMALLER
 from tests.pipelines.test_loading_quantised import write_gguf
 from tests.pipelines.test_loading_words import UNIGRAM, sentencepiece_model
 
-NETWORK = offline  # an autouse fixture: every test here runs without one
 FAMILIES = ["wan21_t2v_14b", "wan22_t2v_14b", "wan22_ti2v_5b"]
 
 

@@ -16,11 +16,8 @@ from pipelines.loading import Roots, describe, load_part, open_model, stub_part
 from pipelines.loading.families import BY_CONFIG, CONFIGS, DESCRIBED, NAMED, Family
 from pipelines.loading.single_file import in_folder
 from pipelines.payloads import Lora
-from tests.pipelines.checkpoints import assert_same, fill, offline
+from tests.pipelines.checkpoints import assert_same, fill
 from tests.pipelines.original_layout import original
-
-NETWORK = offline  # an autouse fixture: every test here runs without one
-
 
 FLUX2 = {
     "_class_name": "Flux2Transformer2DModel", "num_layers": 1, "num_single_layers": 1, "num_attention_heads": 2,

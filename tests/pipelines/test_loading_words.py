@@ -18,9 +18,6 @@ from pipelines.loading import load_part
 from pipelines.loading.families import CONFIGS
 from pipelines.loading.single_file import CheckpointModel
 from pipelines.payloads import PartFile
-from tests.pipelines.checkpoints import offline
-
-NETWORK = offline  # an autouse fixture: every test here runs without one
 
 
 def sentencepiece_model(**options: Any) -> bytes:

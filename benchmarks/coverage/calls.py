@@ -135,6 +135,7 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
     (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
     ("Helios", {"video": None, "num_frames": 34}),  # two chunks
+    ("HunyuanVideoFramepack", {"num_frames": 37}),  # two sections
     ("HunyuanVideoImage", {"prompt_template": LLAVA_TEMPLATE}),
     (
         ("LTX2HDR", "LTX2InContext", "LTX2Condition", "LTX2Pipeline", "LTX2Image", "LTX2DFRPipeline"),

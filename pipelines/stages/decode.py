@@ -167,6 +167,11 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geom
         nonlocal rest
         # Long videos are decoded in chunks of frames.
         now, rest = rest.tensor_split([given.shape[dim]], dim)
+        if not now.numel():
+            raise AigcError(
+                f"Expected a video that {shape.family} makes in one piece, got a longer one, of which only the first piece "
+                "was sampled: ask for fewer frames."
+            )
         return original(now, *args, **kwargs)
 
     decode.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]

@@ -229,6 +229,12 @@ def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
             handle.remove()
 
 
+def _as_many_frames(pipe: Any, z: torch.Tensor) -> torch.Tensor:
+    """Latents [B, C, T, H, W] with as many frames as they would decode to: pieces of a video are overlapped by frames."""
+    step = pipe.vae_scale_factor_temporal
+    return z.repeat_interleave(step, 2)[:, :, step - 1 :]
+
+
 @contextmanager
 def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
     """Collect what the pipeline hands to `decode` and end the call there; chunks of a long video become one."""
@@ -241,7 +247,7 @@ def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
         captured[:] = [(torch.cat(chunks, dim) if len(chunks) > 1 else chunks[0], args, kwargs)]
         if not size:
             raise StageDone
-        return DecoderOutput(sample=z)
+        return DecoderOutput(sample=z if dim == 0 else _as_many_frames(pipe, z))
 
     size, dim = decode_chunk(pipe)
     with ExitStack() as stack:

@@ -17,6 +17,7 @@ TAIL_REPLAY = (
     "HunyuanSkyreels",
     "WanAnimate",
     "Helios",
+    "HunyuanVideoFramepack",
     "Latte",
     "AceStep",
     "AudioLDM2",
@@ -65,7 +66,7 @@ FRAMES = ("num_frames", "video_length")
 
 # Call parameters whose default says how much of a long video is decoded at a time, and the dimension it is counted along
 # in what `vae.decode` takes.
-DECODED_BY = {"decode_chunk_size": 0, "num_latent_frames_per_chunk": 2}
+DECODED_BY = {"decode_chunk_size": 0, "num_latent_frames_per_chunk": 2, "latent_window_size": 2}
 
 # How a family names its steps, where each stage of the schedule has its own number.
 STEPS_BY_STAGE = ("pyramid_num_inference_steps_list",)

@@ -13,13 +13,20 @@ from pipelines.stages.start import Start
 from pipelines.stages.tail import TailMap
 
 
-def test_a_video_of_two_pieces_is_whole_and_equals_the_pipelines_own():
+@pytest.mark.parametrize("name", ["HeliosPyramidPipeline", "HunyuanVideoFramepackPipeline"])
+def test_a_video_of_two_pieces_is_whole_and_equals_the_pipelines_own(name):
     import diffusers
 
-    frames = calls.arguments(diffusers.HeliosPyramidPipeline)["num_frames"]
+    frames = calls.arguments(getattr(diffusers, name))["num_frames"]
     assert frames > (9 - 1) * 4 + 1  # more than the nine latent frames of one piece
-    row = compare.measure("HeliosPyramidPipeline")
+    row = compare.measure(name)
     assert row["verdict"] == "exact", row
+
+
+def test_a_video_whose_pieces_need_each_other_decoded_is_refused(monkeypatch):
+    monkeypatch.setattr(calls, "ROWS", [*calls.ROWS, ("Cosmos2_5_Transfer", {"num_frames_per_chunk": 5})])
+    row = compare.measure("Cosmos2_5_TransferPipeline")
+    assert "makes in one piece" in row["note"], row
 
 
 @pytest.mark.parametrize(("count", "shares"), [(30, [10, 10, 10]), (4, [2, 1, 1]), (1, [1, 1, 1])])

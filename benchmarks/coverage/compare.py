@@ -89,7 +89,7 @@ def whole(folder: Path, name: str, call: dict[str, Any]) -> torch.Tensor:
     given: dict[str, Any] = {"prompt": calls.PROMPT, **call, **arguments.guidance(pipe, calls.CFG)}
     if "negative_prompt" in names:
         given["negative_prompt"] = calls.NEGATIVE
-    given.update({k: v for k, v in arguments.steps(pipe, calls.STEPS).items() if k in names})
+    given.update(arguments.steps(pipe, calls.STEPS))
     given.update({k: v for k, v in SECONDS.items() if k in names})
     kandinsky = name.startswith("Kandinsky") and not name.startswith(("Kandinsky5", "Kandinsky6"))
     if "output_type" in names:

@@ -59,11 +59,6 @@ def size(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in words.items() if key in names and value is not None}
 
 
-def steps(pipe: Any, count: int) -> dict[str, int]:
-    """The number of steps, but for a distilled pipeline that knows its own schedule only."""
-    return {"num_inference_steps": count} if "num_inference_steps" in accepted(pipe) else {}
-
-
 def frames_name(pipe: Any) -> str | None:
     """How this pipeline names the number of frames, or None if it takes none."""
     names = accepted(pipe)
@@ -78,11 +73,14 @@ def decode_chunk(pipe: Any) -> tuple[int, int]:
 
 
 def steps(pipe: Any, count: int) -> dict[str, Any]:
-    """`count` denoising steps in the pipeline's own words; shared out, one at least, where each stage has its own."""
+    """`count` denoising steps in the pipeline's own words; shared out, one at least, where each stage has its own.
+
+    Nothing for a distilled pipeline that knows its own schedule only.
+    """
     names = accepted(pipe)
     by_stage = next((name for name in STEPS_BY_STAGE if name in names), None)
     if by_stage is None:
-        return {"num_inference_steps": count}
+        return {"num_inference_steps": count} if "num_inference_steps" in names else {}
     stages = len(names[by_stage].default)
     return {by_stage: [max(1, (count + stages - 1 - i) // stages) for i in range(stages)]}
 

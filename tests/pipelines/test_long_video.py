@@ -37,6 +37,13 @@ def test_steps_are_shared_out_among_the_stages_of_a_pyramid(count, shares):
     assert arguments.steps(pyramid, count) == {"pyramid_num_inference_steps_list": shares}
 
 
+def test_a_pipeline_with_a_schedule_of_its_own_is_told_no_steps():
+    class Distilled:
+        def __call__(self, prompt): ...
+
+    assert arguments.steps(Distilled(), 4) == {}
+
+
 def test_progress_over_several_schedules_never_passes_its_total():
     from diffusers import FlowMatchEulerDiscreteScheduler
 

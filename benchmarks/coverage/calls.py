@@ -132,7 +132,7 @@ ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("SanaWM", {"action": "w-8", "intrinsics": [64.0, 64.0, 32.0, 32.0]}),
     ("Latte", {"video_length": 4}),
     ("AnimateDiff", {"num_frames": 4}),
-    (("PixArt", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
+    (("PixArt", "PRX", "Sana", "Lumina", "HunyuanDiT"), {"use_resolution_binning": False}),
     (("Flux2",), {"text_encoder_out_layers": (0, 1, 2)}),
     ("Helios", {"video": None, "num_frames": 34}),  # two chunks
     ("HunyuanVideoFramepack", {"num_frames": 37}),  # two sections

@@ -115,10 +115,13 @@ def _annotated(cls: Any, types: Any) -> Any:
 
 
 def found(name: str, cls: Any) -> Any:
-    """A class by its name: of diffusers, of transformers, or of the pipeline's own module."""
+    """A class by its name: of diffusers, of transformers, of the pipeline's own module, or of the module in the name."""
     import diffusers
     import transformers
 
+    if "." in name:
+        module, _, name = name.rpartition(".")
+        return getattr(importlib.import_module(module), name)
     for where in (diffusers, transformers, importlib.import_module(cls.__module__)):
         if getattr(where, name, None) is not None:
             return getattr(where, name)
@@ -137,12 +140,21 @@ def made(kind: Any, row: dict[str, Any]) -> Any:
         return words.MAKE[kind.__name__](kind)
     merged = {**CLASSES.get(kind.__name__, {}), **row}
     if isinstance(getattr(kind, "config_class", None), type) and issubclass(kind.config_class, PretrainedConfig):
-        return kind(shrink.transformers_config(kind, merged))
+        return _within(kind(shrink.transformers_config(kind, merged)), *merged.get("_within", ()))
     if issubclass(kind, diffusers.ModelMixin):
         part = kind(**shrink.diffusers_config(kind, merged))
         part.register_to_config(**merged.get("_extra", {}))
         return part
     return kind(**merged)
+
+
+def _within(model: Any, config: str = "", field: str = "") -> Any:
+    """The model, to be saved with the config of a larger one (`config`), of which its own is one field."""
+    import transformers
+
+    if config:
+        model.config = getattr(transformers, config)(**{field: model.config})
+    return model
 
 
 def _settle(module: torch.nn.Module) -> None:

@@ -94,6 +94,7 @@ def transformers_config(cls: Any, row: Mapping[str, Any]) -> Any:
 
     row = dict(row)
     named = row.pop("_config", "")
+    row.pop("_within", None)
     return _shrunk(getattr(transformers, named) if named else cls.config_class, row)
 
 

@@ -15,6 +15,8 @@ from torch import nn
 from .weights import DTYPE_BYTES, part_weights, read_header
 
 SMALL_BUFFER = 64 * 1024  # bytes
+# Classes that find the config of the whole model of which they are a part in their folder, and which field is theirs.
+WITHIN = {"T5GemmaEncoder": "encoder"}
 
 
 class StubCalled(RuntimeError):
@@ -80,7 +82,8 @@ def empty_module(cls: type, folder: Path) -> nn.Module:
         config = cls.load_config(folder, local_files_only=True)  # pyright: ignore[reportAttributeAccessIssue]
         make = cls.from_config  # pyright: ignore[reportAttributeAccessIssue]
     else:
-        config = cls.config_class.from_pretrained(folder, local_files_only=True)
+        whole = cls.config_class.from_pretrained(folder, local_files_only=True)
+        config = getattr(whole, WITHIN.get(cls.__name__, ""), whole)
         make = cls._from_config
     with torch.inference_mode(False):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..shrink import TEXT
-from .pieces import Z16, Row
+from .pieces import QWEN, Z16, Row
 
 K_BLOCKS = {
     "in_channels": 8,
@@ -45,9 +45,19 @@ PIPELINES: list[Row] = [
         {"base_dim": 4, "dim_mult": [1] * 6, "temperal_downsample": [False] * 3 + [True] * 2, "input_channels": 4},
     ),
     ("QwenImageLayered", "transformer", "", {"use_additional_t_cond": True, "use_layer3d_rope": True}),
-    ("Motif", "text_encoder", "", {"_config": "T5Gemma2EncoderConfig"}),
-    ("PRX", "text_encoder", "T5GemmaEncoder", {"_config": "T5GemmaModuleConfig"}),
-    ("PRXPixel", "text_encoder", "Qwen3VLModel", {}),
+    ("Motif", "text_encoder", "", {"_config": "T5Gemma2EncoderConfig", "text_config": {"dropout_rate": 0.0}}),
+    ("MotifVideoImage2Video", "transformer", "", {"image_embed_dim": TEXT}),
+    ("MotifVideoImage2Video", "feature_extractor", "SiglipImageProcessor", {}),
+    # Its released config is the whole T5Gemma's, of which it is the encoder.
+    (
+        "PRXPipeline",
+        "text_encoder",
+        "transformers.models.t5gemma.modeling_t5gemma.T5GemmaEncoder",
+        {"_config": "T5GemmaModuleConfig", "_within": ("T5GemmaConfig", "encoder"), "dropout_rate": 0.0},
+    ),
+    ("PRXPipeline", "vae", "AutoencoderKL", Z16),
+    ("PRXPixel", "text_encoder", "Qwen3VLTextModel", QWEN),
+    ("PRXPixel", "transformer", "", {"in_channels": 3, "patch_size": 16, "bottleneck_size": 8, "resolution_embeds": True}),
     ("SanaSprint", "scheduler", "SCMScheduler", {}),
     ("SanaSprint", "transformer", "", {"guidance_embeds": True}),
     (("SanaVideo", "SanaImageToVideo"), "vae", "AutoencoderKLWan", {}),

@@ -128,6 +128,10 @@ EMBEDS = {"image_embeds": embedding, "negative_image_embeds": embedding}
 ROWS: list[tuple[str | tuple[str, ...], dict[str, Any]]] = [
     ("Allegro", {"num_frames": 24}),  # one tile
     ("Kandinsky5I2V", {"num_frames": 17}),
+    (
+        "GlmImage",
+        {"image": None},
+    ),  # with one, transformers 5.24 hands diffusers features that it cannot put into tokens
     ("Mochi", {"num_frames": 7}),
     ("SanaWM", {"action": "w-8", "intrinsics": [64.0, 64.0, 32.0, 32.0]}),
     ("Latte", {"video_length": 4}),

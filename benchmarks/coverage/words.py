@@ -13,6 +13,8 @@ QWEN = [
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
     "<|image_pad|>", "<|video_pad|>", "<think>", "</think>",
 ]  # fmt: skip
+GLM_IMAGE = {"image_token": "<|image|>", "grid_bos_token": "<sop>", "grid_eos_token": "<eop>", "bos_token": "<start>"}
+GLM_IMAGE_TOKEN, GLM_START = 256 + 3, 256 + 6  # the word after the start ends a picture
 IMAGE_TOKEN, VIDEO_TOKEN, VISION_START = 256 + 6, 256 + 7, 256 + 3  # their places in Qwen's vocabulary here
 CLIP_WORDS = 2 * 256 + 2
 
@@ -132,6 +134,21 @@ def qwen_vl(cls: Any) -> Any:
     return cls(pictures, qwen(t.Qwen2Tokenizer), videos, chat_template=CHAT)
 
 
+def glm_image(cls: Any) -> Any:
+    import transformers as t
+    from transformers.models.glm_image.image_processing_glm_image import GlmImageImageProcessor
+
+    tokenizer = t.Qwen2Tokenizer(
+        vocab=_numbered([*_bytes(), *QWEN[:3], *GLM_IMAGE.values(), "<end>"]), merges=[], model_max_length=2048,
+        extra_special_tokens={**GLM_IMAGE, "end_token": "<end>"}, bos_token=GLM_IMAGE["bos_token"],
+    )  # fmt: skip
+    pictures = GlmImageImageProcessor(
+        patch_size=32, temporal_patch_size=1, merge_size=1, min_pixels=64 * 64, max_pixels=64 * 64
+    )
+    chat = CHAT.replace("<|vision_start|><|image_pad|><|vision_end|>", "<start><|image|><end>")
+    return cls(pictures, tokenizer, chat_template=chat)
+
+
 def pixtral(cls: Any) -> Any:
     import transformers as t
 
@@ -180,6 +197,7 @@ MAKE: dict[str, Callable[[Any], Any]] = {
     "Qwen2VLProcessor": qwen_vl,
     "Qwen2_5_VLProcessor": qwen_vl,
     "Qwen3VLProcessor": qwen_vl,
+    "GlmImageProcessor": glm_image,
     "PixtralProcessor": pixtral,
     "CLIPImageProcessor": clip_pictures,
     "SiglipImageProcessor": siglip_pictures,

@@ -18,7 +18,7 @@ from .dispatch import by_kind
 from .latents import geometry
 from .picture_start import stand_in, wants_start
 from .pipe import decoder_name, parts_of, skeleton, stage
-from .replay import StageDone, recording, shadowed, stopping_at
+from .replay import StageDone, recording, shadowed, stopping_at, without_seeded
 from .table import TEXT_IN_SAMPLER
 
 IMAGE_INPUTS = ("image", "images", "reference_images", "video", "control_image")
@@ -69,6 +69,7 @@ def encode_prompt(
             call.update(stand_in(pipe))
         calls = stack.enter_context(recording(pipe, decoder))
         stack.enter_context(stopping_at(parts_of(pipe, model, "denoiser")))
+        stack.enter_context(without_seeded(pipe))
         try:
             pipe(**call, generator=torch.Generator("cpu").manual_seed(0))
         except StageDone:

@@ -18,7 +18,7 @@ from ..payloads import Lora, Model
 from ..runtime import Runtime
 from . import nets
 from .dispatch import by_kind
-from .table import BRIDGES, DECODERS, DENOISERS, TEXT_IN_SAMPLER, TILED, tail_replay
+from .table import BRIDGES, DECODERS, DENOISERS, SEEDED_PARTS, TEXT_IN_SAMPLER, TILED, tail_replay
 
 _KEPT_MODELS = 2
 
@@ -39,15 +39,15 @@ _lock = threading.RLock()
 
 
 def roles(model: Model) -> dict[str, str]:
-    """Each component's role: "text", "denoiser", "vae", "bridge" (encode and sample both need it) or "light"."""
+    """Each component's role: "text", "denoiser", "vae", "bridge" (encode and sample both need it), "seeded" or "light"."""
     found = {}
     for name, (library, cls) in loading.component_classes(model).items():
         if name.startswith(("scheduler", "safety_checker")) or not loading.holds_weights(model, name):
             found[name] = "light"
         elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
             found[name] = "vae"
-        elif name in BRIDGES:
-            found[name] = "bridge"
+        elif name in BRIDGES or name in SEEDED_PARTS:
+            found[name] = "bridge" if name in BRIDGES else "seeded"
         elif library == "transformers" or name.startswith("text_encoder"):
             found[name] = "text"
         elif name in DENOISERS or name.endswith(("transformer", "unet")):
@@ -59,7 +59,8 @@ def roles(model: Model) -> dict[str, str]:
 
 def real_parts(model: Model, stage: str) -> list[str]:
     """The names of the parts that hold weights in this stage."""
-    wanted = {"text": {"text", "bridge"}, "denoiser": {"denoiser", "bridge"}, "vae": {"vae"}, "none": set()}[stage]
+    stages = {"text": {"text", "bridge"}, "denoiser": {"denoiser", "bridge", "seeded"}, "vae": {"vae"}, "none": set()}
+    wanted = stages[stage]
     cls = loading.pipeline_class(model)
     if stage == "vae" and tail_replay(cls.__name__):
         wanted = wanted | {"bridge"}
@@ -75,7 +76,7 @@ def parts_of(pipe: Any, model: Model, wanted: str) -> list[nn.Module]:
 
 
 def _role_of_stub(role: str) -> str:
-    return "denoiser" if role == "bridge" else role
+    return "denoiser" if role in ("bridge", "seeded") else role
 
 
 def _build(model: Model, stage: str, runtime: Runtime) -> Stage:

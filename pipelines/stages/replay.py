@@ -14,6 +14,7 @@ from torch import nn
 
 from ..payloads import Recorded
 from .arguments import decode_chunk
+from .table import SEEDED
 
 # What a pipeline handed to `decode`: the latents, and the call's other arguments.
 Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
@@ -233,6 +234,18 @@ def _as_many_frames(pipe: Any, z: torch.Tensor) -> torch.Tensor:
     """Latents [B, C, T, H, W] with as many frames as they would decode to: pieces of a video are overlapped by frames."""
     step = pipe.vae_scale_factor_temporal
     return z.repeat_interleave(step, 2)[:, :, step - 1 :]
+
+
+@contextmanager
+def without_seeded(pipe: Any) -> Iterator[None]:
+    """Go on without what is drawn from the run's seed, up to `prepare_latents`, before which nothing needs it."""
+    names = [name for name in SEEDED if hasattr(pipe, name)]
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(shadowed(pipe, name, lambda *_, **__: (None, None, None)))
+        if names:
+            stack.enter_context(shadowed(pipe, "prepare_latents", _done))
+        yield
 
 
 @contextmanager

@@ -58,7 +58,10 @@ DENOISERS = {
     "motion_adapter",
 }
 # Parts of transformers that the denoising call runs itself.
-BRIDGES = {"depth_estimator", "siglip", "vision_language_encoder"}
+BRIDGES = {"depth_estimator", "siglip"}
+# Parts that write from the run's seed before anything is encoded, and the methods which do so: the sampler's alone.
+SEEDED_PARTS = {"vision_language_encoder"}
+SEEDED = ("generate_prior_tokens",)
 DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
 # How a family names the number of frames of a video.

@@ -16,6 +16,8 @@ SAMPLED = (
     "HunyuanDiTPipeline",
     "Cosmos3OmniPipeline",
     "StableDiffusionDepth2ImgPipeline",  # its depth estimator runs in the denoising call
+    "GlmImagePipeline",  # writes tokens from the seed before it encodes
+    "PRXPipeline",  # its text encoder's folder holds the config of a larger model
     "LTX2DFRPipeline",  # knows neither a length nor a number of steps by itself
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..shrink import TEXT, VOCABULARY
+from ..words import GLM_IMAGE_TOKEN, GLM_START
 from .pieces import CLIP, GEMMA, QWEN, QWEN_VL, T5
 
 CLASSES: dict[str, dict[str, Any]] = {
@@ -28,6 +29,19 @@ CLASSES: dict[str, dict[str, Any]] = {
         "image_token_index": 4,
         "boi_token_index": 5,
         "eoi_token_index": 6,
+    },
+    "GlmImageForConditionalGeneration": {
+        "image_token_id": GLM_IMAGE_TOKEN,
+        "image_start_token_id": GLM_START,
+        "image_end_token_id": GLM_START + 1,
+        "text_config": {
+            "vision_vocab_size": 128,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": (4, 2, 2)},
+            "pad_token_id": 0,
+            "eos_token_id": GLM_START + 1,
+        },
+        "vision_config": {"patch_size": 32, "image_size": 64},
+        "vq_config": {"embed_dim": TEXT, "num_embeddings": 128, "latent_channels": TEXT},
     },
     "ChatGLMModel": {
         "num_layers": 2,

@@ -85,4 +85,5 @@ PIPELINES: list[Row] = [
         "",
         {"in_channels": 128, "out_channels": 64, "patch_size": (1, 1, 1), "rope_axes_dim": (16, 56, 56)},
     ),
+    ("GlmImage", "vae", "", {"latents_mean": [0.1] * 16, "latents_std": [1.5] * 16}),
 ]

@@ -57,7 +57,12 @@ PIPELINES: list[Row] = [
     ),
     ("PRXPipeline", "vae", "AutoencoderKL", Z16),
     ("PRXPixel", "text_encoder", "Qwen3VLTextModel", QWEN),
-    ("PRXPixel", "transformer", "", {"in_channels": 3, "patch_size": 16, "bottleneck_size": 8, "resolution_embeds": True}),
+    (
+        "PRXPixel",
+        "transformer",
+        "",
+        {"in_channels": 3, "patch_size": 16, "bottleneck_size": 8, "resolution_embeds": True},
+    ),
     ("SanaSprint", "scheduler", "SCMScheduler", {}),
     ("SanaSprint", "transformer", "", {"guidance_embeds": True}),
     (("SanaVideo", "SanaImageToVideo"), "vae", "AutoencoderKLWan", {}),

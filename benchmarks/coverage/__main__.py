@@ -1,4 +1,4 @@
-"""python -m benchmarks.coverage [--only NAME ...] [--resume]: measure the classes, write coverage.json and docs/COVERAGE.md."""
+"""python -m benchmarks.coverage [--only NAME ...] [--resume]: measure the classes, write the table, its page and proved.json."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ def _measured(name: str, journal: Path) -> dict[str, Any]:
 
 
 def write(rows: Sequence[dict[str, Any]]) -> None:
-    """Write both files from the rows."""
+    """Write the three files from the rows."""
     import diffusers
 
     kept = [{k: row[k] for k in KEPT if k in row} for row in rows]
     results = {"diffusers": diffusers.__version__, "rows": kept}
     render.RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     render.PAGE.write_text(render.page(results), "utf-8")
+    render.PROVED.write_text(json.dumps(render.proved(results), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

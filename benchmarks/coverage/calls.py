@@ -1,71 +1,20 @@
-"""What a pipeline is called with: small pictures, masks and sizes under the names of its own parameters."""
+"""What single classes are called with beyond what every pipeline is called with in `pipelines/stages/selftest/calls.py`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from typing import Any
 
-PROMPT, NEGATIVE = "a photo of an astronaut riding horse on mars", "low quality blurry"
-SIDE, FRAMES, STEPS, CFG, STRENGTH = 64, 9, 2, 5.0, 0.6
-
-# Named like a picture; `controls` of Cosmos and masks are made alike.
-PICTURES = ("image", "control_image", "source_image", "input_image", "face_image", "ref_image", "image_2")
-LISTS = ("images", "reference_images", "input_images", "references")
-VIDEOS = (
-    "video", "control_video", "conditioning_frames", "pose_video", "face_video", "mask_video", "controls",
-)  # fmt: skip
-MASKS = ("mask_image", "mask", "control_mask")
+from pipelines.stages.selftest import calls
+from pipelines.stages.selftest.calls import FRAMES, SIDE, mask, picture
 
 
 def arguments(cls: type) -> dict[str, Any]:
     """Call arguments of a class but its prompts, steps, guidance and seed, which the comparison gives."""
-    names = inspect.signature(cls.__call__).parameters
-    rows = [row for start, row in ROWS if cls.__name__.startswith(start)]
-    own = {k: v() if callable(v) else v for row in rows for k, v in row.items() if k in names}
-    frames = next((row[k] for row in rows for k in ("num_frames", "video_length") if k in row), FRAMES)
-    side = next((row["height"] for row in rows if "height" in row), SIDE)
-    call = {name: _made(name, frames, side) for name in names}
-    return {k: v for k, v in {**call, **own}.items() if v is not None}
-
-
-def _made(name: str, frames: int, side: int) -> Any:
-    if name in PICTURES:
-        return picture(3, side)
-    if name in LISTS:
-        return [picture(3, side), picture(4, side)]
-    if name in VIDEOS:
-        return [picture(i, side) for i in range(frames)]
-    if name in MASKS:
-        return mask(side)
-    sizes: Mapping[str, Any] = {
-        "height": side,
-        "width": side,
-        "num_frames": frames,
-        "video_length": frames,
-        "strength": STRENGTH,
-    }
-    return sizes.get(name)
-
-
-def picture(seed: int, side: int = SIDE) -> Any:
-    """A smooth picture with some noise, always the same for a seed."""
-    import numpy as np
-    from PIL import Image
-
-    noise = np.random.RandomState(seed).rand(side, side, 3)
-    ramp = np.linspace(0, 1, side)
-    return Image.fromarray((((noise + ramp[:, None, None] + ramp[None, :, None]) / 3) * 255).astype("uint8"))
-
-
-def mask(side: int = SIDE) -> Any:
-    """White, to be drawn anew, in the right half."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.zeros((side, side), "uint8")
-    values[:, side // 2 :] = 255
-    return Image.fromarray(values)
+    own: dict[str, Any] = {}
+    for start, row in ROWS:
+        if cls.__name__.startswith(start):
+            own.update({k: v() if callable(v) else v for k, v in row.items()})
+    return calls.arguments(cls, own)
 
 
 def original() -> Any:

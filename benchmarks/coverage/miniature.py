@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from . import shrink, words
+from pipelines.stages.selftest import shrink
+
+from . import words
 from .parts import CLASSES, PIPELINES, STAND_INS, STANDS_FOR
 
 # Parts that judge or decorate what comes out, and are optional everywhere.

@@ -13,7 +13,7 @@ from ..guiders import Guider
 from ..payloads import Conditioning, Guide, Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch, watched
-from . import arguments
+from . import arguments, selftest
 from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
 from .guided import guided_by
@@ -89,6 +89,7 @@ def sample(
             **reference_arguments(conditioning.references),
         }
         z, rest = run({**call, **pictures}, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+    selftest.begin(model)
     return _latent(latents, shape, z, rest, pipe, call, conditioning)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..shrink import TEXT, VOCABULARY
+from pipelines.stages.selftest.shrink import TEXT, VOCABULARY
+
 from ..words import GLM_IMAGE_TOKEN, GLM_START
 from .pieces import CLIP, GEMMA, QWEN, QWEN_VL, T5
 

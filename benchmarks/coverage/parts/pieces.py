@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..shrink import TEXT
+from pipelines.stages.selftest.shrink import TEXT
+
 from ..words import CLIP_WORDS, IMAGE_TOKEN, VIDEO_TOKEN, VISION_START
 
 UNET = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..shrink import TEXT
+from pipelines.stages.selftest.shrink import TEXT
+
 from .pieces import QWEN, UNET, WAN22_VAE, XL, Row
 
 PIPELINES: list[Row] = [

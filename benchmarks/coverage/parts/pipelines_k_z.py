@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..shrink import TEXT
+from pipelines.stages.selftest.shrink import TEXT
+
 from .pieces import QWEN, Z16, Row
 
 K_BLOCKS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..shrink import TEXT, VOCABULARY
+from pipelines.stages.selftest.shrink import TEXT, VOCABULARY
 
 CLASSES: dict[str, dict[str, Any]] = {
     "AllegroTransformer3DModel": {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..shrink import TEXT
+from pipelines.stages.selftest.shrink import TEXT
+
 from .pieces import CONTROL, MOTION, UNET
 
 CLASSES: dict[str, dict[str, Any]] = {

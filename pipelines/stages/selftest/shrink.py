@@ -106,3 +106,61 @@ def _shrunk(config_class: Any, row: Mapping[str, Any]) -> Any:
             own = type(getattr(default, name))
             wanted[name] = _shrunk(own, row.get(name, {})).to_dict()
     return config_class(**{**wanted, **{k: v for k, v in row.items() if k not in wanted or not isinstance(v, dict)}})
+
+
+# Where a text encoder's config says how wide its answer is.
+TEXT_WIDTHS = ("hidden_size", "d_model", "projection_dim")
+# What a model's tokenizer, pictures and special words hang on stays as it is.
+_KEPT = {"vocab_size", "image_size", "max_position_embeddings"}
+_TAKE_TEXT = {*_TEXT.split(), "cross_attention_dim", "image_dim"}
+_UNET = {"attention_head_dim": 2, "num_attention_heads": 2, "transformer_layers_per_block": 1}
+
+
+def own_diffusers_config(cls: Any, config: Mapping[str, Any], texts: Mapping[int, int]) -> dict[str, Any]:
+    """A model's own config made small. texts: what each width that takes texts becomes."""
+    parameters = inspect.signature(cls.__init__).parameters
+    small = {k: s for k, v in config.items() if (s := _small(k, v)) is not None}
+    unet = "cross_attention_dim" in config and "block_out_channels" in config
+    small.update({k: _alike(config[k], v) for k, v in _UNET.items() if unet and config.get(k) is not None})
+    inner = _inner(config)
+    for name, value in config.items():
+        if name.endswith("_dim") and isinstance(value, int) and value == inner:  # the stack's own width
+            small[name] = _inner({**config, **small})
+        elif name in _TAKE_TEXT and isinstance(value, int) and value in texts:
+            small[name] = texts[value]
+    merged = {k: v for k, v in {**config, **small}.items() if k in parameters}
+    if isinstance(merged.get("projection_class_embeddings_input_dim"), int):  # SDXL: sizes and a pooled text in one
+        merged["projection_class_embeddings_input_dim"] += TEXT - max(
+            (w for w in texts if texts[w] == TEXT and w < merged["projection_class_embeddings_input_dim"]), default=TEXT
+        )
+    return merged
+
+
+def _inner(config: Mapping[str, Any]) -> int:
+    heads, width = config.get("num_attention_heads"), config.get("attention_head_dim")
+    return heads * width if isinstance(heads, int) and isinstance(width, int) else 0
+
+
+def _alike(value: Any, small: int) -> Any:
+    return [small] * len(value) if isinstance(value, list | tuple) else small
+
+
+def own_transformers_config(cls: Any, config: Mapping[str, Any]) -> Any:
+    """A model's own config made small, with its inner ones."""
+    return _own(cls.config_class, config)
+
+
+def _own(config_class: Any, config: Mapping[str, Any]) -> Any:
+    given = config_class(**config)
+    wanted = {k: v for k, v in TRANSFORMERS.items() if k not in _KEPT and isinstance(getattr(given, k, None), int)}
+    for name in getattr(config_class, "sub_configs", {}):
+        inner: Any = getattr(given, name, None)
+        if hasattr(inner, "to_dict"):
+            wanted[name] = _own(type(inner), inner.to_dict()).to_dict()
+    if isinstance(getattr(given, "layer_types", None), list):
+        wanted["layer_types"] = given.layer_types[: TRANSFORMERS["num_hidden_layers"]]
+    for name in ("rope_scaling", "rope_parameters"):
+        rope = getattr(given, name, None)
+        if isinstance(rope, dict) and "mrope_section" in rope:
+            wanted[name] = {**rope, "mrope_section": [2, 3, 3]}  # half a head of 16
+    return config_class(**{**given.to_dict(), **wanted})

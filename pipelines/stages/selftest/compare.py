@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -29,14 +29,13 @@ def whole(folder: Path, call: dict[str, Any], output: str = "pt") -> torch.Tenso
 
     pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
-    parts: list[Any] = list(pipe.components.values())
-    for part in parts:
+    for part in pipe.components.values():
         if isinstance(
             part, torch.nn.Module
         ):  # as the stages load it: torch multiplies in another order for what learns
             part.eval().requires_grad_(False)
         if type(part).__name__ in TILED:
-            part.enable_tiling()
+            cast(Any, part).enable_tiling()
     names = inspect.signature(type(pipe).__call__).parameters
     given: dict[str, Any] = {"prompt": calls.PROMPT, **call, **arguments.guidance(pipe, calls.CFG)}
     known = {"negative_prompt": calls.NEGATIVE, **arguments.steps(pipe, calls.STEPS), **SECONDS, "output_type": output}

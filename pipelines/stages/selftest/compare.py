@@ -23,11 +23,11 @@ def nothing_to_compare(expected: torch.Tensor) -> str:
     return "diffusers' own call gives a constant on this miniature" if float(expected.std()) == 0 else ""
 
 
-def whole(folder: Path, call: dict[str, Any], output: str = "pt") -> torch.Tensor:
+def whole(folder: Path, call: dict[str, Any], output: str = "pt", dtype: str = "float32") -> torch.Tensor:
     """What diffusers' own call makes: [N, H, W, C] pictures in 0..1 or [B, C, T] sound. output: its `output_type`."""
     import diffusers
 
-    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, dtype))
     pipe.set_progress_bar_config(disable=True)
     for part in pipe.components.values():
         if isinstance(
@@ -71,14 +71,14 @@ def _flat(values: Any) -> list[Any]:
     return [x for v in values for x in (_flat(v) if isinstance(v, list | tuple) else [v])]
 
 
-def staged(folder: Path, call: dict[str, Any], expected: torch.Tensor) -> torch.Tensor:
+def staged(folder: Path, call: dict[str, Any], expected: torch.Tensor, dtype: str = "float32") -> torch.Tensor:
     """The same by encode, sample and decode."""
     from ... import stages
     from ...loading import Roots, open_model
     from ...runtime import Runtime
 
     runtime = Runtime("cpu")
-    model = open_model(str(folder), roots=Roots(), dtype="float32", offload="keep")
+    model = open_model(str(folder), roots=Roots(), dtype=dtype, offload="keep")
     pictures = {k: v for k, v in call.items() if k not in ("height", "width", *FRAMES)}
     size = {k: call[k] for k in ("height", "width", *FRAMES) if k in call}
     prompt = pictures.pop("prompt", calls.PROMPT)

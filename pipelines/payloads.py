@@ -64,11 +64,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded call of a pipeline method: its name, the prompt it was asked for, and what it returned."""
+    """One recorded call of a pipeline method: its name, the prompt it was asked for, what it returned, and for which size."""
 
     method: str
     prompt: Any
     result: Any
+    size: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

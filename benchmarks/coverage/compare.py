@@ -16,7 +16,7 @@ from . import calls, miniature
 # Classes whose call works in one dtype only, where all others are compared in float32.
 DTYPES = {"ZImageOmniPipeline": "bfloat16"}
 # What their "pt" gives is not in 0..1.
-NUMPY = ("Kandinsky3", "KandinskyC", "KandinskyI", "KandinskyP", "KandinskyV22")
+NUMPY = ("Kandinsky3", "KandinskyC", "KandinskyI", "KandinskyP", "KandinskyV22", "IF", "PRXPixel", "LTXI2VLong")
 
 
 def measure(name: str) -> dict[str, Any]:

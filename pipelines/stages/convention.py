@@ -46,7 +46,8 @@ def _cosmos(pipe: Any, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean[:, :, frames], std[:, :, frames] / _COSMOS_SIGMA
 
 
-ROWS: dict[str, Row] = {
+ROWS: dict[str, Row | None] = {
+    "LTXI2VLong": None,  # it undoes the normalisation in its own decode
     "LTX": Row(_ltx),
     "Flux2": Row(_flux2, fold=True),
     "Flux3": Row(_flux2, fold=True),  # the same autoencoder

@@ -12,13 +12,14 @@ import torch
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
-from ..schedulers import DEFAULT, Watch, watched
 from . import arguments
 from .convention import from_host, to_host
+from .ending import decoded, recalled
 from .latents import Geometry, batch_rows, check, geometry, untouched
 from .pipe import decoder_name, stage
 from .replay import replaying, shadowed
-from .table import CFG_CONCATENATED, SECONDS, frames_per_second, tail_replay
+from .table import CFG_CONCATENATED, PROCESSORS, SECONDS, frames_per_second, tail_replay
+from .tail import without_steps
 
 
 def decode_image(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> torch.Tensor:
@@ -113,10 +114,10 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
         if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
             return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
-        args, kwargs = _to(args, runtime), _to(kwargs, runtime)
+        args, kwargs = _to(args, runtime), _to(recalled(kwargs), runtime)
         size, dim = arguments.decode_chunk(pipe)
         parts = z.split(size or len(z), dim)
-        out = torch.cat([decoder.decode(part, *args, **kwargs, return_dict=False)[0] for part in parts], dim)
+        out = torch.cat([decoded(pipe, decoder, part, args, kwargs) for part in parts], dim)
         return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()
 
 
@@ -143,6 +144,9 @@ def _processed(pipe: Any, out: torch.Tensor) -> torch.Tensor:
     """The decoder's output in 0..1 by the pipeline's own processor; sound stays as it is."""
     if out.ndim == 3:
         return out
+    if type(pipe).__name__ in PROCESSORS:
+        owner, method = PROCESSORS[type(pipe).__name__]
+        return getattr(getattr(pipe, owner), method)(out, output_type="pt").movedim(-1, 2)  # [B, F, H, W, C]
     if out.ndim == 5 and out.shape[2] == 1 and not hasattr(pipe, "video_processor"):
         out = out[:, :, 0]
     if out.ndim == 5:
@@ -157,7 +161,7 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geom
     """Run the pipeline with an empty schedule and `z` in the place of what it would decode: all its own tail runs."""
     conditioning = trace.conditioning
     assert conditioning is not None
-    original, own = decoder.decode, pipe.scheduler
+    original = decoder.decode
     prompts = len(conditioning.prompts)
     rows = batch_rows(prompts, z, shape)
 
@@ -188,8 +192,7 @@ def _by_tail(pipe: Any, decoder: Any, z: torch.Tensor, trace: Trace, shape: Geom
             )
         )  # fmt: skip
         stack.enter_context(shadowed(decoder, "decode", decode))
-        pipe.scheduler = watched(own, DEFAULT, Watch(keep=0))
-        stack.callback(setattr, pipe, "scheduler", own)
+        stack.enter_context(without_steps(pipe))
         out = pipe(**call, generator=torch.Generator("cpu").manual_seed(0))
     return _output(out)
 

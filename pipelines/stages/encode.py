@@ -19,7 +19,7 @@ from .latents import geometry
 from .picture_start import stand_in, wants_start
 from .pipe import decoder_name, parts_of, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at, without_seeded
-from .table import TEXT_IN_SAMPLER
+from .table import ENLARGES, TEXT_IN_SAMPLER
 
 IMAGE_INPUTS = ("image", "images", "reference_images", "video", "control_image")
 
@@ -140,7 +140,7 @@ def _is_picture(value: Any) -> bool:
 
 
 def image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
-    """The pictures under the name this family gives them, with the size they fix."""
+    """The pictures under the name this family gives them, with the size that they fix."""
     names = arguments.accepted(pipe)
     name = next((n for n in IMAGE_INPUTS if n in names), None)
     if images is None:
@@ -152,7 +152,7 @@ def image_arguments(pipe: Any, images: torch.Tensor | None) -> dict[str, Any]:
         raise AigcError(f"Expected no images for {type(pipe).__name__}, which takes none: disconnect them.")
     pictures = [to_pil(image) for image in images]
     call: dict[str, Any] = {name: pictures if len(pictures) > 1 else pictures[0]}
-    if "height" in names and "width" in names:
+    if "height" in names and "width" in names and type(pipe).__name__ not in ENLARGES:
         call.update(height=int(images.shape[1]), width=int(images.shape[2]))
     return call
 

@@ -16,6 +16,7 @@ from ..runtime import Runtime
 from .arguments import accepted, frames_name, seconds_name
 from .convention import from_host_shape, to_host
 from .pipe import decoder_name, skeleton
+from .pixels import Pixels
 
 _CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim", "latent_dim")
 _SPATIAL = (
@@ -45,12 +46,14 @@ def geometry(pipe: Any, decoder: Any) -> Geometry:
     """Read the geometry off a pipeline and its autoencoder's config; no weights needed."""
     config, name = decoder.config, type(decoder).__name__
     channels = next((int(config[k]) for k in _CHANNELS if config.get(k)), 4)
-    spatial = next((int(v) for k in _SPATIAL if isinstance(v := getattr(pipe, k, None), int | float)), 8)
+    owner = decoder if isinstance(decoder, Pixels) else pipe
+    spatial = next((int(v) for k in _SPATIAL if isinstance(v := getattr(owner, k, None), int | float)), 8)
     if name == "AutoencoderKL":  # a pipeline may call a packed patch its scale factor (Bria)
         spatial = 2 ** (len(config["block_out_channels"]) - 1)
     temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(pipe, k, None), int | float)), 0)
     takes_frames = bool(frames_name(pipe)) or "video" in accepted(pipe)
-    convolves_time = any(isinstance(module, nn.Conv3d) for module in decoder.modules())
+    # Qwen-Image 2.1 calls a convolution of one frame after the other so, which torch does not know as three-dimensional.
+    convolves_time = any(isinstance(m, nn.Conv3d) or type(m).__name__.endswith("Conv3d") for m in decoder.modules())
     if "Oobleck" in name or (seconds_name(pipe) and name not in ("AutoencoderKL",)):
         dims = 3
     elif temporal or convolves_time:

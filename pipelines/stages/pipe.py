@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from .. import loading
-from ..errors import AigcError
 from ..payloads import Lora, Model
 from ..runtime import Runtime
 from . import nets
 from .dispatch import by_kind
-from .table import BRIDGES, DECODERS, DENOISERS, SEEDED_PARTS, TEXT_IN_SAMPLER, TILED, tail_replay
+from .pixels import Pixels
+from .table import BRIDGES, DECODERS, DENOISERS, LEFT_OUT, SEEDED_PARTS, TEXT_IN_SAMPLER, TILED, tail_replay
 
 _KEPT_MODELS = 2
 
@@ -42,7 +42,7 @@ def roles(model: Model) -> dict[str, str]:
     """Each component's role: "text", "denoiser", "vae", "bridge" (encode and sample both need it), "seeded" or "light"."""
     found = {}
     for name, (library, cls) in loading.component_classes(model).items():
-        if name.startswith(("scheduler", "safety_checker")) or not loading.holds_weights(model, name):
+        if name.startswith("scheduler") or name in LEFT_OUT or not loading.holds_weights(model, name):
             found[name] = "light"
         elif name in DECODERS or cls.startswith(("Autoencoder", "VQModel")):
             found[name] = "vae"
@@ -83,7 +83,7 @@ def _build(model: Model, stage: str, runtime: Runtime) -> Stage:
     cls, real = loading.pipeline_class(model), set(real_parts(model, stage))
     parts: dict[str, Any] = {}
     for name, role in roles(model).items():
-        if name == "safety_checker":
+        if name in LEFT_OUT:
             parts[name] = None
         elif role == "light":
             parts[name] = loading.load_part(model, name, dtype=None)
@@ -93,6 +93,8 @@ def _build(model: Model, stage: str, runtime: Runtime) -> Stage:
             dtype = runtime.dtype_for(_role_of_stub(role), model.dtype)
             parts[name] = loading.stub_part(model, name, device=runtime.device, dtype=dtype)
     pipe = assemble(cls, parts, loading.pipeline_settings(model))
+    if decoder_name(model) not in parts:
+        pipe.vae = Pixels()
     return Stage(pipe, [parts[n] for n in sorted(real) if isinstance(parts[n], nn.Module)], runtime)
 
 
@@ -123,7 +125,7 @@ def _keeps(model: Model, runtime: Runtime) -> bool:
     held = sum(p.numel() * p.element_size() for s in _stages() for m in s.parts for p in m.parameters())
     total = 0
     for name, role in roles(model).items():
-        if role != "light" and name != "safety_checker":
+        if role != "light":
             total += loading.part_bytes(model, name, dtype=runtime.dtype_for(_role_of_stub(role), model.dtype))
     return total * 4 <= runtime.free_bytes() + held
 
@@ -206,11 +208,6 @@ def skeleton(model: Model, runtime: Runtime) -> Any:
 
 @by_kind
 def decoder_name(model: Model) -> str:
-    """The component that turns latents into pictures or sound. Raises AigcError for a pipeline without one."""
+    """The component that turns latents into pictures or sound; a model of pixels has `Pixels` by the name of "vae"."""
     names = [n for n, role in roles(model).items() if role == "vae" and n not in ("vocoder", "audio_vae")]
-    if not names:
-        raise AigcError(
-            f"Expected a model with an autoencoder, got {model.pipeline_class}: it works on pixels. "
-            "Use a model that has latents."
-        )
-    return "vae" if "vae" in names else names[0]
+    return "vae" if "vae" in names or not names else names[0]

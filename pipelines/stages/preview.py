@@ -12,8 +12,12 @@ from ..payloads import Model
 from .latents import Geometry
 from .tail import TailMap
 
-# Least-squares fits of latents to colour, rows are channels. SD1.5 and SDXL: the field's well-known four-channel fits.
-RGB_4 = ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
+# Latents to colour by channels and pixels a cell, rows are channels. SD1.5 and SDXL: the field's well-known least-squares
+# fits; pictures are their own.
+RGB = {
+    (4, 8): ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473)),
+    (3, 1): ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+}
 
 
 def _fit(model: Model, shape: Geometry) -> tuple[torch.Tensor | None, torch.Tensor]:
@@ -23,8 +27,8 @@ def _fit(model: Model, shape: Geometry) -> tuple[torch.Tensor | None, torch.Tens
         return torch.tensor(own["factors"]), torch.tensor(own["bias"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    if shape.dims == 4 and shape.channels == 4:
-        return torch.tensor(RGB_4) / 2, torch.full((3,), 0.5)
+    if shape.dims == 4 and (shape.channels, shape.spatial) in RGB:
+        return torch.tensor(RGB[shape.channels, shape.spatial]) / 2, torch.full((3,), 0.5)
     return None, torch.zeros(3)
 
 

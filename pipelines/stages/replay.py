@@ -13,11 +13,8 @@ import torch
 from torch import nn
 
 from ..payloads import Recorded
-from .arguments import decode_chunk
-from .table import SEEDED
+from .table import SEEDED, SIZES_ENCODED
 
-# What a pipeline handed to `decode`: the latents, and the call's other arguments.
-Captured = tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]
 # What draws from the run's generator (`_encode_vae_image`, `encode_video`, an `encode_image` that takes one) is run anew
 # by the sampler, on the recorded posterior of `vae.encode`: its noise is the seed's.
 ENCODERS = ("encode_prompt", "encode_prompt_multiple_images", "encode_image", "rewire_prompt")
@@ -62,15 +59,15 @@ def shadowed(target: Any, name: str, replacement: Any) -> Iterator[None]:
             object.__delattr__(target, name)
 
 
-def _question(method: Callable[..., Any], label: str, args: Any, kwargs: Any) -> Any:
-    """What tells one call of an encoder from another: the prompt, or for the autoencoder the size of the pictures."""
+def _question(method: Callable[..., Any], label: str, args: Any, kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What tells one call of an encoder from another: its prompt, and the sizes that it is told or that its picture has."""
     try:
         given = inspect.signature(method).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):
-        return None
+        return None, ()
     if label != ENCODE:
-        return given.get("prompt")
-    return next((tuple(v.shape) for v in given.values() if isinstance(v, torch.Tensor)), None)
+        return given.get("prompt"), tuple(given[name] for name in SIZES_ENCODED if name in given)
+    return None, next((tuple(v.shape) for v in given.values() if isinstance(v, torch.Tensor)), ())
 
 
 @contextmanager
@@ -85,8 +82,8 @@ def recording(pipe: Any, decoder: nn.Module | None) -> Iterator[list[Recorded]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
             label = name if target is pipe else ENCODE
-            asked = _question(original, label, args, kwargs)
-            calls.append(Recorded(label, asked, map_tensors(result, lambda t: t.cpu())))
+            prompt, size = _question(original, label, args, kwargs)
+            calls.append(Recorded(label, prompt, map_tensors(result, lambda t: t.cpu()), size))
             return result
 
         return shadowed(target, name, call)
@@ -98,6 +95,18 @@ def recording(pipe: Any, decoder: nn.Module | None) -> Iterator[list[Recorded]]:
         if decoder is not None and hasattr(decoder, "encode"):
             stack.enter_context(recorder(decoder, "encode"))
         yield calls
+
+
+@contextmanager
+def drawing(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's own generators of the CPU and of `device`, for what draws from none that it is given; put back afterwards."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def seeded(encoded: Any, generators: Sequence[torch.Generator]) -> Any:
@@ -161,16 +170,20 @@ def replaying(
     halves: bool = False,
     guided: bool = True,
     encode: Callable[..., Any] | None = None,
+    generators: Sequence[torch.Generator] = (),
 ) -> Iterator[None]:
     """Answer the pipeline's encoder calls from the record, grown to the batch that `rows` describes.
 
-    encode: the autoencoder's method for pictures that were not recorded at this size; None is the decoder's own.
+    encode(label, *args, **kwargs): encodes what was not recorded at this size; None where no denoiser reads the answer:
+    the decoder then encodes itself, and prompts are answered at whatever size they were recorded.
+    generators: one a row, for pipelines that draw from a picture's posterior without one.
     """
     waiting = list(calls)
 
-    def answer(label: str, asked: Any) -> Any:
+    def answer(label: str, asked: Any, size: tuple[Any, ...]) -> Any:
         """The recorded call that fits best, each once before any comes twice; None if there is none."""
-        known = [c for c in calls if c.method == label and (label != ENCODE or c.prompt == asked)]
+        strict = label == ENCODE or encode is not None
+        known = [c for c in calls if c.method == label and (not strict or c.size == size)]
         mine = [c for c in waiting if any(c is k for k in known)] or known[-1:]
         wanted = _rows_of(asked, rows) if label != ENCODE else None
         chosen = next((c for c in mine if wanted is not None and _singles(c.prompt) == wanted), next(iter(mine), None))
@@ -182,11 +195,12 @@ def replaying(
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            chosen = answer(label, _question(original, label, args, kwargs))
+            chosen = answer(label, *_question(original, label, args, kwargs))
             if chosen is None:
-                return (encode or original)(*args, **kwargs)
+                made = encode(label, *args, **kwargs) if encode is not None else original(*args, **kwargs)
+                return seeded(made, generators)
             grown = _expand(chosen.result, prompts, rows, halves, guided)
-            return map_tensors(grown, lambda t: t.to(device))
+            return seeded(map_tensors(grown, lambda t: t.to(device)), generators)
 
         return shadowed(target, name, call)
 
@@ -230,12 +244,6 @@ def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
             handle.remove()
 
 
-def _as_many_frames(pipe: Any, z: torch.Tensor) -> torch.Tensor:
-    """Latents [B, C, T, H, W] with as many frames as they would decode to: pieces of a video are overlapped by frames."""
-    step = pipe.vae_scale_factor_temporal
-    return z.repeat_interleave(step, 2)[:, :, step - 1 :]
-
-
 @contextmanager
 def without_seeded(pipe: Any) -> Iterator[None]:
     """Go on without what is drawn from the run's seed, up to `prepare_latents`, before which nothing needs it."""
@@ -246,27 +254,3 @@ def without_seeded(pipe: Any) -> Iterator[None]:
         if names:
             stack.enter_context(shadowed(pipe, "prepare_latents", _done))
         yield
-
-
-@contextmanager
-def capturing_decode(pipe: Any, decoder: nn.Module) -> Iterator[list[Captured]]:
-    """Collect what the pipeline hands to `decode` and end the call there; chunks of a long video become one."""
-    captured: list[Captured] = []
-    chunks: list[torch.Tensor] = []
-
-    def decode(z: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("return_dict", None)
-        chunks.append(z.detach().clone())
-        captured[:] = [(torch.cat(chunks, dim) if len(chunks) > 1 else chunks[0], args, kwargs)]
-        if not size:
-            raise StageDone
-        return DecoderOutput(sample=z if dim == 0 else _as_many_frames(pipe, z))
-
-    size, dim = decode_chunk(pipe)
-    with ExitStack() as stack:
-        if size:
-            from diffusers.models.autoencoders.vae import DecoderOutput
-
-            stack.enter_context(shadowed(pipe.video_processor, "postprocess_video", _done))
-        stack.enter_context(shadowed(decoder, "decode", decode))
-        yield captured

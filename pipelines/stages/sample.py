@@ -16,13 +16,14 @@ from ..schedulers import DEFAULT, Watch, watched
 from . import arguments, selftest
 from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
+from .ending import latents_of, remembered
 from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
 from .picture_start import start_arguments, steps_of, wants_start
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .reference import reference_arguments, referenced
-from .replay import StageDone, capturing_decode, replaying, seeded
+from .replay import ENCODE, drawing, replaying
 from .start import Start
 from .steered import steered
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
@@ -167,12 +168,14 @@ class _Run:
             halves=type(pipe).__name__ in CFG_CONCATENATED,
             guided=self.guided,
             encode=self._encode,
+            generators=self.generators,
         )
 
-    def _encode(self, *args: Any, **kwargs: Any) -> Any:
-        """Pictures that Encode Prompt did not see at this size, as it knows no frame count: encoded for real."""
-        with stage(self.model, "vae", self.runtime, alongside="denoiser") as pipe:
-            return seeded(getattr(pipe, decoder_name(self.model)).encode(*args, **kwargs), self.generators)
+    def _encode(self, label: str, *args: Any, **kwargs: Any) -> Any:
+        """What Encode Prompt did not encode for this size, as it knows no frame count or duration: encoded for real."""
+        with stage(self.model, "vae" if label == ENCODE else "text", self.runtime, alongside="denoiser") as pipe:
+            encoder = getattr(pipe, decoder_name(self.model)).encode if label == ENCODE else getattr(pipe, label)
+            return encoder(*args, **kwargs)
 
     def tail_map(self, call: Mapping[str, Any]) -> TailMap:
         """The pipeline's tail for one row of this call."""
@@ -224,26 +227,21 @@ class _Run:
         self.generators = [torch.Generator("cpu").manual_seed(one.initial_seed()) for one in generators]
         with ExitStack() as stack:
             stack.enter_context(self._replay(pipe, self.rows))
-            captured = stack.enter_context(capturing_decode(pipe, self.decoder))
+            stack.enter_context(drawing(self.generators[0].initial_seed(), self.runtime.device))
             if start is not None:
                 stack.enter_context(after_prepare(pipe, start.prepared))
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
             pipe.scheduler = watched(own, scheduler, watch)
             stack.callback(setattr, pipe, "scheduler", own)
             stack.callback(pipe.maybe_free_model_hooks)
-            try:
-                pipe(
-                    **call,
-                    **arguments.steps(pipe, steps),
-                    generator=generators if len(generators) > 1 else generators[0],
-                )
-            except StageDone:
-                pass
-        if not captured:
+            drawn = generators if len(generators) > 1 else generators[0]
+            whole = {**call, **arguments.steps(pipe, steps), "generator": drawn}
+            captured = latents_of(pipe, self.decoder, whole, rows=len(self.rows))
+        if captured is None:
             raise AigcError(
                 f"Expected {type(pipe).__name__} to end in an autoencoder, got none: it has no latents to pass on."
             )
-        z, args, kwargs = captured[0]
+        z, args, kwargs = captured
         if not torch.isfinite(z).all():
             raise AigcError(
                 f"Expected finite latents after {watch.done} steps, got NaN or infinity: lower cfg, choose another scheduler, "
@@ -268,7 +266,7 @@ def _latent(
         shape.family,
         samples,
         raw=raw,
-        decode_arguments=(rest[0], {k: v for k, v in rest[1].items() if k != "generator"}),
+        decode_arguments=(rest[0], remembered(rest[1])),
         arguments={k: v for k, v in call.items() if k in named},
         conditioning=conditioning if tail_replay(shape.family) else None,
     )

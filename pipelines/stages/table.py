@@ -13,6 +13,7 @@ TAIL_REPLAY = (
     "Cosmos2",
     "SkyReelsV2Pipeline",
     "SkyReelsV2ImageToVideo",
+    "SkyReelsV2DiffusionForcingVideoToVideo",
     "HunyuanVideoImageToVideo",
     "HunyuanSkyreels",
     "WanAnimate",
@@ -23,6 +24,30 @@ TAIL_REPLAY = (
     "AudioLDM2",
     "MusicLDM",
 )
+
+# They hand reference pictures to the autoencoder along with the answer, which is the last of each row.
+ANSWER_LAST = {"JoyImageEditPipeline"}
+
+# The pipeline's own method that turns what the autoencoder gave into pictures, where it is not its processor's usual one.
+PROCESSORS = {"LTX2HDRPipeline": ("hdr_video_processor", "postprocess_hdr_video")}
+
+# The pipeline's own method that decodes its latents, where `vae.decode` sees them in pieces only.
+OWN_DECODE = {"LTXI2VLongMultiPromptPipeline": "vae_decode_tiled"}
+
+# Words of the encoders that tell them how large or long the result will be: Encode Prompt does not know it yet.
+SIZES_ENCODED = ("grid_h", "grid_w", "audio_duration")
+
+# How a pipeline names the method that draws its first noise.
+PREPARES = ("prepare_latents", "prepare_intermediate_images")
+
+# How it plans its steps, where it cannot plan none, and an empty plan.
+PLANS = {"generate_timestep_matrix": ([], [], [], [])}
+
+# They make a larger picture of the one that they are given; for others its size is the size of the result.
+ENLARGES = {"IFSuperResolutionPipeline"}
+
+# Parts that judge or mark finished pictures.
+LEFT_OUT = {"safety_checker", "watermarker"}
 
 # The text encoder is read again inside the denoising call.
 TEXT_IN_SAMPLER = {"MotifVideoImage2VideoPipeline", "StableUnCLIPPipeline", "StableUnCLIPImg2ImgPipeline"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch
 
 from ..errors import AigcError
 from ..schedulers import DEFAULT, Watch, watched
-from .replay import StageDone, capturing_decode, shadowed
+from .ending import latents_of
+from .replay import shadowed
+from .table import PLANS, PREPARES
 
 _BASE = 2048  # ramps count in this base: float32 carries such digits exactly through an affine map
 
@@ -24,19 +26,34 @@ def first_tensor(value: Any) -> torch.Tensor:
 @contextmanager
 def after_prepare(pipe: Any, change: Callable[[torch.Tensor], None]) -> Iterator[None]:
     """Call `change(latents)` in place on what the pipeline's `prepare_latents` returns."""
-    original = getattr(pipe, "prepare_latents", None)
-    if original is None:
+    name = next((n for n in PREPARES if hasattr(pipe, n)), None)
+    if name is None:
         raise AigcError(
             f"Expected a model that can start from a picture, got {type(pipe).__name__}, which prepares no latents: "
             "set denoise to 1."
         )
+
+    original = getattr(pipe, name)
 
     def prepare(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         change(first_tensor(result))
         return result
 
-    with shadowed(pipe, "prepare_latents", prepare):
+    with shadowed(pipe, name, prepare):
+        yield
+
+
+@contextmanager
+def without_steps(pipe: Any) -> Iterator[None]:
+    """The pipeline's calls take no denoising step while open."""
+    own = pipe.scheduler
+    with ExitStack() as stack:
+        stack.callback(setattr, pipe, "scheduler", own)
+        pipe.scheduler = watched(own, DEFAULT, Watch(keep=0))
+        for name, none in PLANS.items():
+            if hasattr(pipe, name):
+                stack.enter_context(shadowed(pipe, name, lambda *_, plan=none, **__: plan))
         yield
 
 
@@ -93,20 +110,15 @@ def probe(pipe: Any, decoder: Any, call: Mapping[str, Any]) -> TailMap:
             shape = tuple(latents.shape)
             latents.copy_(fill(latents))
 
-        own = pipe.scheduler
-        with capturing_decode(pipe, decoder) as captured, after_prepare(pipe, change):
-            pipe.scheduler = watched(own, DEFAULT, Watch(keep=0))
+        with without_steps(pipe), after_prepare(pipe, change):
             try:
-                pipe(**{**call, "generator": torch.Generator("cpu").manual_seed(0)})
-            except StageDone:
-                pass
+                generator = torch.Generator("cpu").manual_seed(0)
+                captured = latents_of(pipe, decoder, {**call, "generator": generator}, rows=1)
             except (UnboundLocalError, IndexError, ZeroDivisionError, ValueError, RuntimeError) as error:
                 raise _unknown(pipe, str(error)) from error
-            finally:
-                pipe.scheduler = own
-        if not captured:
+        if captured is None:
             raise _unknown(pipe, "it does not end in vae.decode")
-        return captured[0][0].double().cpu()
+        return captured[0].double().cpu()
 
     zeros = run(torch.zeros_like)
     scale = run(torch.ones_like) - zeros

@@ -19,6 +19,12 @@ SAMPLED = (
     "GlmImagePipeline",  # writes tokens from the seed before it encodes
     "PRXPipeline",  # its text encoder's folder holds the config of a larger model
     "LTX2DFRPipeline",  # knows neither a length nor a number of steps by itself
+    "AceStepPipeline",  # its prompt's encoding knows how long the sound will be
+    "LTXI2VLongMultiPromptPipeline",  # decodes by a method of its own
+    "LTX2HDRPipeline",  # a processor of its own
+    "SkyReelsV2DiffusionForcingVideoToVideoPipeline",  # its answer begins with the video that it was given
+    "QwenImage21Pipeline",  # a picture with a time axis, by another convolution
+    "StableDiffusion3ControlNetPipeline",  # draws from a posterior without a generator
 )
 
 

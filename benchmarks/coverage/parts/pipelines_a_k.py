@@ -41,6 +41,7 @@ PIPELINES: list[Row] = [
         {"in_channels": 6, "class_embed_type": "timestep"},
     ),
     ("IF", "scheduler", "", {"variance_type": "learned_range"}),
+    ("IFImg2ImgSuper", "watermarker", "IFWatermarker", {}),
     (("HunyuanSkyreelsImage",), "transformer", "", {"in_channels": 32}),
     ("HunyuanVideoFramepack", "transformer", "", {"has_clean_x_embedder": True, "has_image_proj": True}),
     ("HunyuanVideoImage", "transformer", "", {"image_condition_type": "token_replace"}),

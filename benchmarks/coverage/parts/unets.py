@@ -36,6 +36,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     },
     "DreamLiteUNetModel": {"cross_attention_dim": TEXT, "attention_head_dim": 8},
     "AudioLDM2UNet2DConditionModel": {
+        "sample_size": 8,
         "block_out_channels": (16, 32),
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 
 from .. import arguments
+from ..replay import drawing
 from ..table import FRAMES, TILED
 from ..table import SECONDS as SECOND_WORDS
 from . import calls
@@ -40,7 +41,7 @@ def whole(folder: Path, call: dict[str, Any], output: str = "pt", dtype: str = "
     given: dict[str, Any] = {"prompt": calls.PROMPT, **call, **arguments.guidance(pipe, calls.CFG)}
     known = {"negative_prompt": calls.NEGATIVE, **arguments.steps(pipe, calls.STEPS), **SECONDS, "output_type": output}
     given.update({k: v for k, v in known.items() if k in names})
-    with torch.no_grad():
+    with torch.no_grad(), drawing(42, torch.device("cpu")):  # some draw from no generator that they are given
         out = pipe(**given, generator=torch.Generator("cpu").manual_seed(42))
     return plain(out, channels_first=output == "pt")
 

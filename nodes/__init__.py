@@ -15,6 +15,7 @@ NODES = {
     "latent": ("EmptyLatents", "EncodeImage"),
     "sample": ("Sample",),
     "guide": ("Guider",),
+    "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -15,6 +15,7 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy.cli_args import LatentPreviewMethod, args
+from comfy_execution.graph import ExecutionBlocker
 from torch import nn
 
 from ..pipelines.runtime import DTYPES, Runtime
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..pipelines.loading import Roots
-    from ..pipelines.payloads import Model
     from ..pipelines.sources import Watch
 
 PACK = Path(__file__).resolve().parent.parent
@@ -58,6 +58,7 @@ def roots() -> Roots:
         parts=(*folders("vae"), *folders("text_encoders"), *folders("clip_vision")),
         controls=folders("controlnet"),
         references=beside("ipadapter"),
+        judges=(PACK / "models" / "judges", *beside("judges")),
         image_encoders=(*folders("clip_vision"), *beside("image_encoders")),
         tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )
@@ -158,11 +159,17 @@ def watch() -> Watch:
     return Watch(lambda done, total, _: bar.update_absolute(done, total), mm.throw_exception_if_processing_interrupted)
 
 
-_wires = 0  # models that the host's cache still holds
+def stop_quietly() -> ExecutionBlocker:
+    """An output that keeps what hangs on it from running, without an error."""
+    return ExecutionBlocker(None)
 
 
-def keep_while_wired(model: Model) -> Model:
-    """Empty the engine's stage cache when the last model leaves the host's cache.
+_wires = 0  # models and judges that the host's cache still holds
+Wired = TypeVar("Wired")
+
+
+def keep_while_wired(model: Wired) -> Wired:
+    """Empty the engine's caches when the last model and judge leave the host's cache.
 
     That is what the host's "free model and node cache" does; no host of today offers a hook for it.
     """
@@ -176,6 +183,8 @@ def _unwired() -> None:
     global _wires
     _wires -= 1
     if _wires == 0:
-        from ..pipelines.stages.pipe import release_all
+        from ..pipelines.score import judges
+        from ..pipelines.stages import pipe
 
-        release_all()
+        pipe.release_all()
+        judges.release_all(runtime())

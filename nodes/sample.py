@@ -6,7 +6,7 @@ from typing import Any
 
 from . import _host
 from ._api import Node, inp, io, schema
-from ._sockets import AIGC_CONDITIONING, AIGC_GUIDER, AIGC_MODEL
+from ._sockets import AIGC_CONDITIONING, AIGC_DISCRIMINATOR, AIGC_GUIDER, AIGC_MODEL
 
 
 class Sample(Node):
@@ -84,6 +84,23 @@ class Sample(Node):
                     optional=True,
                     tooltip="From Guider: another way to follow the prompt than the model's own.",
                 ),
+                inp(
+                    AIGC_DISCRIMINATOR.Input,
+                    "guide",
+                    optional=True,
+                    tooltip="A judge that knows noisy latents of this model: every step moves towards what it takes for real.",
+                ),
+                inp(
+                    io.Float.Input,
+                    "guide_weight",
+                    default=1.0,
+                    min=-100.0,
+                    max=100.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="How strongly to follow the judge: 0 is off, 1 as the theory has it; more is stronger, and in the "
+                    "end worse.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(
@@ -104,8 +121,11 @@ class Sample(Node):
         scheduler: str,
         denoise: float,
         guider: Any = None,
+        guide: Any = None,
+        guide_weight: float = 1.0,
     ) -> io.NodeOutput:
         from ..pipelines import stages
+        from ..pipelines.payloads import Guide
 
         return io.NodeOutput(
             stages.sample(
@@ -118,6 +138,7 @@ class Sample(Node):
                 scheduler=scheduler,
                 denoise=denoise,
                 guider=guider,
+                guide=Guide(guide, guide_weight) if guide else None,
                 on_step=_host.reporter(),
                 runtime=_host.runtime(),
             )

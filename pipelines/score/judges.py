@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -15,12 +15,15 @@ from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from ..runtime import Runtime
 from ..sources import Roots
+from . import closed_form
 from .judge import Judge
 
-# name -> (module with SPEC and open_judge, what it opens). Modules are imported when their judge is opened.
-BUILT_IN: dict[str, tuple[str, JudgeSpec]] = {}
+# name -> the module whose `open_judge` opens it, and its spec.
+BUILT_IN: dict[str, tuple[str, JudgeSpec]] = {
+    **{name: (".closed_form", closed_form.spec(name)) for name in closed_form.TABLE},
+}
 _KEPT = 4
-_open: OrderedDict[Discriminator, Judge] = OrderedDict()
+_open: OrderedDict[tuple[Discriminator, tuple[int, ...]], Judge] = OrderedDict()
 _lock = threading.RLock()
 
 
@@ -52,6 +55,26 @@ def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
     return read_header(path)[0]
 
 
+def fingerprint(name: str, *, roots: Roots) -> str:
+    """What changes when the named judge's file does: for a node that must run again then. Never raises."""
+    path = files(roots).get(name)
+    return f"{name}:{path.stat().st_mtime_ns}" if path else name
+
+
+def describe(discriminator: Discriminator) -> str:
+    """What a judge judges, how well, and its licence, a line each."""
+    spec = discriminator.spec
+    lines = [f"{spec.id} {spec.version}: judges {spec.modality} ({spec.space}); unit {spec.unit}; higher is better"]
+    lines += [spec.note] if spec.note else []
+    if spec.auc:
+        lines.append("held-out AUC by noise: " + ", ".join(f"{area:.2f} at {sigma:g}" for sigma, area in spec.auc))
+    lines.append("calibrated: gives a probability" if discriminator.calibrated else "not calibrated: scores only order")
+    lines += ["wants a prompt"] if spec.needs_prompt else []
+    lines += ["wants a reference"] if spec.needs_reference else []
+    lines.append("can steer a sampler" if spec.sigma_range else "cannot steer a sampler: it knows finished work only")
+    return "\n".join([*lines, f"licence: {spec.licence or 'unknown'}"])
+
+
 def _opened(discriminator: Discriminator) -> Judge:
     from . import combined, learned
 
@@ -62,27 +85,32 @@ def _opened(discriminator: Discriminator) -> Judge:
     return import_module(BUILT_IN[discriminator.kind][0], __package__).open_judge(discriminator)
 
 
+def stamps(discriminator: Discriminator) -> tuple[int, ...]:
+    """What changes when a judge's files do."""
+    own = (discriminator.path.stat().st_mtime_ns,) if discriminator.path and discriminator.path.is_file() else ()
+    return (*own, *(stamp for part, _ in discriminator.parts for stamp in stamps(part)))
+
+
 @contextmanager
 def judging(discriminator: Discriminator, runtime: Runtime, activation_bytes: int = 0) -> Iterator[Judge]:
     """The open judge with its weights on the device. The last few stay open."""
     with _lock:
-        if discriminator not in _open:
+        key = (discriminator, stamps(discriminator))
+        if key not in _open:
             while len(_open) >= _KEPT:
                 _, old = _open.popitem(last=False)
                 runtime.release(old.parts())
-            _open[discriminator] = _opened(discriminator)
-        _open.move_to_end(discriminator)
-        judge = _open[discriminator]
-        with torch.inference_mode(False), runtime.placed(judge.parts(), activation_bytes):
+            with torch.inference_mode(False):  # a host runs nodes in it, and weights made there have no slope
+                _open[key] = _opened(discriminator)
+        _open.move_to_end(key)
+        judge = _open[key]
+        with runtime.placed(judge.parts(), activation_bytes):
             yield judge
 
 
-def release_all(runtime: Runtime | None = None) -> None:
+def release_all(runtime: Runtime) -> None:
     """Forget every open judge."""
     with _lock:
         while _open:
             _, judge = _open.popitem()
-            (runtime or Runtime("cpu")).release(judge.parts())
-
-
-Opener = Callable[[Discriminator], Judge]
+            runtime.release(judge.parts())

@@ -75,6 +75,7 @@ def save(path: Path, discriminator: Discriminator, net: PatchNet) -> None:
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, str(part), metadata=header)
+    part.chmod(0o644)  # safetensors makes it readable for its owner only
     part.replace(path)
 
 

@@ -22,6 +22,19 @@ def modality_of(given: Any) -> str:
     return "image"
 
 
+def wanted(spec: JudgeSpec, *, image: Any = None, latent: Any = None, audio: Any = None) -> Any:
+    """Of what is connected, what this judge takes. Raises AigcError when that is not there."""
+    given = {"image": image, "video": image, "latent": latent, "audio": audio}
+    found = given[spec.modality]
+    if found is None:
+        came = [WHAT[kind] for kind, value in given.items() if value is not None and kind != "video"]
+        raise AigcError(
+            f"Expected {WHAT[spec.modality]} for {spec.id}, got {' and '.join(came) or 'nothing'}: connect them, or load a judge "
+            "of what you have."
+        )
+    return found
+
+
 def in_space(spec: JudgeSpec, given: Any) -> torch.Tensor:
     """IMAGE [B, H, W, C] -> [B, 3, H, W]; LATENT -> [B, C, H, W] in the judge's denoiser space; AUDIO -> [B, T] at its rate.
 
@@ -65,10 +78,11 @@ def score(
     *,
     prompts: Sequence[str] = (),
     reference: Any = None,
-    seeds: Sequence[int] = (),
+    seed: int = -1,
     runtime: Runtime,
 ) -> Scores:
     """Judge every item of an IMAGE, LATENT or AUDIO. prompts: one for all or one each; reference: likewise, same format.
+    seed: of the batch, where known: item i was made with seed + its batch_index or i.
 
     Chunked; the interrupt acts between chunks. Raises AigcError when the judge needs what is not there.
     """
@@ -89,7 +103,12 @@ def score(
             found = judge.logit(x[rows].to(runtime.device), prompts=texts[rows], reference=ref)
             raw.append(judge.raw(found).float().cpu())
             values.append(found.float().cpu())
-    return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, seeds)
+    return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, _seeds(seed, given, len(x)))
+
+
+def _seeds(seed: int, given: Any, count: int) -> list[int]:
+    places = list(given.get("batch_index") or range(count)) if isinstance(given, Mapping) else list(range(count))
+    return [(seed + place) % 2**64 if seed >= 0 else -1 for place in places]
 
 
 def per_item(spec: JudgeSpec, prompts: Sequence[str], count: int) -> list[str]:
@@ -125,7 +144,7 @@ def summed_up(
         licence=spec.licence,
         note=spec.note,
         prompts=tuple(prompts) or ("",) * len(values),
-        seeds=tuple(seeds) if len(seeds) == len(values) else (-1,) * len(values),
+        seeds=tuple(seeds),
     )
 
 

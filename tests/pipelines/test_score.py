@@ -26,7 +26,7 @@ LATENTS = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(autouse=True)
 def nothing_open():
     yield
-    judges.release_all()
+    judges.release_all(CPU)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_judges_are_found_by_name_or_path(judge, tmp_path: Path):
     assert "a" in judges.names(roots)
     assert judges.open_discriminator("a", roots=roots) == judge
     assert judges.open_discriminator(str(judge.path), roots=Roots()) == judge
-    with pytest.raises(AigcError, match="choose one of a"):
+    with pytest.raises(AigcError, match="choose one of sharpness"):
         judges.open_discriminator("b", roots=roots)
 
 

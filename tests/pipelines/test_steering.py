@@ -12,7 +12,7 @@ from pipelines.errors import AigcError
 from pipelines.loading import Roots, open_model
 from pipelines.payloads import Discriminator, Guide
 from pipelines.runtime import Runtime
-from pipelines.score import judges, learned, steering
+from pipelines.score import closed_form, judges, learned, scoring, steering
 from pipelines.score.training import Report
 
 from . import staged
@@ -25,7 +25,7 @@ CPU = Runtime("cpu")
 def nothing_loaded():
     yield
     stages.release_all()
-    judges.release_all()
+    judges.release_all(CPU)
 
 
 def sampled(model, guide, **options):
@@ -36,8 +36,6 @@ def sampled(model, guide, **options):
 
 
 def mean_logit(judge: Discriminator, samples: torch.Tensor) -> float:
-    from pipelines.score import scoring
-
     return sum(scoring.score(judge, {"samples": samples}, runtime=CPU).values) / len(samples)
 
 
@@ -52,6 +50,22 @@ def test_a_judge_steers_towards_what_it_likes_and_weight_0_is_off(family, tiny_m
     assert torch.equal(plain, off) and torch.equal(steered, again)
     liked = [mean_logit(judge, samples) for samples in (away, plain, steered)]
     assert liked[0] < liked[1] < liked[2], liked
+
+
+def test_it_works_where_a_host_runs_nodes(tiny_model, tmp_path: Path):
+    """In inference mode nothing has a slope unless it was made outside of it."""
+    model = open_model(str(tiny_model("sd15")), roots=Roots(), dtype="float32", offload="keep")
+    judge = judge_file(tmp_path / "a.safetensors")
+    outside = sampled(model, Guide(judge, 5.0))
+    judges.release_all(CPU)
+    stages.release_all()
+    with torch.inference_mode():
+        inside = sampled(model, Guide(judge, 5.0))
+        maps = scoring.heatmap(judge, {"samples": inside}, runtime=CPU)
+        shown = scoring.heatmap(
+            Discriminator(closed_form.spec("sharpness"), "sharpness"), torch.rand(1, 32, 32, 3), runtime=CPU
+        )
+    assert torch.equal(outside, inside) and torch.isfinite(maps).all() and torch.isfinite(shown).all()
 
 
 @pytest.mark.parametrize("sigma", (0.1, 1.0, 2.5))

@@ -95,6 +95,16 @@ def test_guider_calms_a_cfg_that_is_too_high(do, url):
     assert np.abs(np.diff(guided, axis=1)).mean() < 0.6 * np.abs(np.diff(plain, axis=1)).mean(), "speckles are gone"
 
 
+def test_best_of_keeps_three_of_eight_and_shows_where_they_look_wrong(do, url):
+    result, ids = do("best_of", {})
+    kept, faults = images(url, result, ids["Save"]), images(url, result, ids["Faults"])
+    rows = result.outputs[ids["Score"]]["aigc_scores"]
+    assert (len(kept), len(faults), len(rows)) == (3, 3, 8)
+    assert rows[0]["prompt"] == "red apple" and all(0 <= row["probability"] <= 1 for row in rows)
+    redder = [np.abs(a.astype(int) - b).max() for a, b in zip(kept, faults)]
+    assert min(redder) > 40
+
+
 SMALL = {**TINY, "Model.model": "tiny/sd15", "Size.width": "32", "Size.height": "32"}
 
 

@@ -1,9 +1,12 @@
 """The model's own pictures, as latents beside the real ones: what its judges learn from.
 
     python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 4
+    python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 1 --broad
 
-Every training picture is asked for by a caption of its own, once a round, with the model's own defaults. Run it again to add
-rounds; ``generated.pt`` holds ``latents`` [N, 40, 8, 8] in the UNet's space and ``index`` [N], the picture that was meant.
+Every training picture is asked for by a caption of its own, once a round, with the model's own defaults. A broad round
+strays: unknown words, two things at once, few steps, guidance from none to too much, so that the judge does not take a
+mess that it never met for real. Each run adds rounds; ``generated.pt`` holds ``latents`` [N, 40, 8, 8] in the UNet's space
+and ``index`` [N], the picture that was meant.
 """
 
 from __future__ import annotations
@@ -27,12 +30,21 @@ def all_pictures(sampler: Sampler) -> list[int]:
 
 
 @torch.no_grad()
-def latents_of(pipe: Any, captions: list[str], seed: int) -> Tensor:
+def latents_of(pipe: Any, captions: list[str], seed: int, *, steps: int = STEPS, guidance: float = GUIDANCE) -> Tensor:
     """[B, 40, 8, 8] in the UNet's space; picture i uses seed + i, as the nodes do."""
     generators = [torch.Generator().manual_seed(seed + i) for i in range(len(captions))]
     return pipe(
-        captions, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators, output_type="latent"
+        captions, num_inference_steps=steps, guidance_scale=guidance, generator=generators, output_type="latent"
     ).images
+
+
+def strayed(caption: str, dice: random.Random) -> str:
+    """A caption that the model does not know: another thing added, letters exchanged, or words of no meaning."""
+    other = "".join(dice.choice("abcdefghijklmnopqrstuvwxyz ") for _ in range(dice.randint(3, 12)))
+    letters = list(caption)
+    for _ in range(max(1, len(letters) // 4)):
+        letters[dice.randrange(len(letters))] = dice.choice("abcdefghijklmnopqrstuvwxyz")
+    return dice.choice([caption, f"{caption} and {other}", f"{other} {caption}", "".join(letters), other])
 
 
 def main() -> None:
@@ -43,6 +55,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--broad", action="store_true", help="rounds that stray from what the model was trained on")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -59,7 +72,11 @@ def main() -> None:
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             seed = 1_000_000 * (number + 1) + start
-            latents.append(latents_of(pipe, [sampler.caption(i) for i in batch], seed))
+            captions, options = [sampler.caption(i) for i in batch], {}
+            if args.broad:
+                captions = [strayed(caption, sampler.dice) for caption in captions]
+                options = {"steps": sampler.dice.randint(3, 20), "guidance": sampler.dice.uniform(1, 8)}
+            latents.append(latents_of(pipe, captions, seed, **options))
             index.append(torch.tensor(batch))
         held = {"latents": torch.cat(latents), "index": torch.cat(index), "rounds": number + 1}
         torch.save(held, path.with_suffix(".part"))

@@ -1,0 +1,131 @@
+"""Choosing by score: the best few, or those over a bar, everything that belongs together staying in step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ..errors import AigcError
+from ..payloads import Scores, Trace
+
+AXIS_FIELDS = ("values", "raw", "probability", "percentile", "prompts", "seeds")
+
+
+def ranked(scores: Scores) -> list[int]:
+    """Places from best to worst; equal scores keep their order, what is not a number comes last."""
+    return sorted(range(len(scores.values)), key=lambda i: (scores.values[i] != scores.values[i], -scores.values[i], i))
+
+
+def best(scores: Scores, keep: int) -> tuple[list[int], list[int]]:
+    """The places of the best `keep`, best first, and of the rest. More than there are keeps all; 0 keeps none."""
+    if keep < 0:
+        raise AigcError(f"Expected to keep 0 or more, got {keep}: set keep to how many you want.")
+    order = ranked(scores)
+    return order[:keep], order[keep:]
+
+
+def over(scores: Scores, bar: float, by: str = "score") -> tuple[list[int], list[int]]:
+    """The places whose score, "probability" or "percentile" is at least `bar`, and the others, in their own order.
+
+    Raises AigcError when the judge gives no such figure.
+    """
+    figures = {"score": scores.values, "probability": scores.probability, "percentile": scores.percentile}.get(by)
+    if figures is None:
+        raise AigcError(
+            f"Expected scores with a {by}, got those of {scores.judge}, which is not calibrated: calibrate it, or go by score."
+        )
+    passed = [i for i, value in enumerate(figures) if value >= bar]
+    return passed, [i for i in range(len(figures)) if i not in set(passed)]
+
+
+def taken(given: Any, places: Sequence[int], count: int) -> Any:
+    """The items at `places` of an IMAGE, MASK, LATENT, AUDIO or Scores of `count` items; nothing that came in is changed.
+
+    A LATENT keeps its noise mask, its batch_index and what else goes by row. Raises AigcError when the numbers differ.
+    """
+    if given is None:
+        return None
+    if isinstance(given, Scores):
+        return _taken_scores(given, places)
+    if isinstance(given, torch.Tensor):
+        return _rows(given, places, count, "pictures or masks")
+    if "waveform" in given:
+        return {**given, "waveform": _rows(given["waveform"], places, count, "sounds")}
+    return _taken_latent(given, places, count)
+
+
+def nothing(given: Any) -> bool:
+    """Whether there is nothing in it: not connected, or no item left. Scores of no items are still scores."""
+    if given is None:
+        return True
+    if isinstance(given, Mapping):
+        given = given.get("samples", given.get("waveform"))
+    return isinstance(given, torch.Tensor) and len(given) == 0
+
+
+def _rows(x: torch.Tensor, places: Sequence[int], count: int, what: str) -> torch.Tensor:
+    if len(x) != count:
+        raise AigcError(f"Expected {count} {what}, one a score, got {len(x)}: connect what was scored.")
+    return x[list(places)]
+
+
+def _taken_latent(latent: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
+    samples = _rows(latent["samples"], places, count, "latents")
+    index = list(latent.get("batch_index") or range(count))
+    out = {k: v for k, v in latent.items() if k != "aigc"} | {
+        "samples": samples,
+        "batch_index": [index[i] for i in places],
+    }
+    mask = latent.get("noise_mask")
+    if isinstance(mask, torch.Tensor) and len(mask) == count:
+        out["noise_mask"] = mask[list(places)]
+    trace = latent.get("aigc")
+    if isinstance(trace, Trace) and trace.samples is latent["samples"] and isinstance(trace.raw, torch.Tensor):
+        # The decoder's own tensor for these rows, so that decoding them is as exact as decoding all.
+        out["aigc"] = replace(trace, samples=samples, raw=_rows(trace.raw, places, count, "latents"))
+    return out
+
+
+def _taken_scores(scores: Scores, places: Sequence[int]) -> Scores:
+    def pick(values: Any) -> Any:
+        return tuple(values[i] for i in places) if values is not None and len(values) == len(scores.values) else values
+
+    return replace(scores, **{name: pick(getattr(scores, name)) for name in AXIS_FIELDS})
+
+
+def table(scores: Scores) -> str:
+    """The scores as text, best first, a line each."""
+    head = f"{scores.judge} ({scores.unit}), higher is better" + (f"; {scores.note}" if scores.note else "")
+    lines = [head]
+    for rank, i in enumerate(ranked(scores), 1):
+        line = f"{rank:>3}. #{i}  {scores.values[i]:.4g}"
+        if scores.probability is not None:
+            line += f"  {100 * scores.probability[i]:.1f} %"
+        if scores.percentile is not None:
+            line += f"  better than {scores.percentile[i]:.0f} % of the real ones"
+        if scores.seeds[i : i + 1] not in ((), (-1,)):
+            line += f"  seed {scores.seeds[i]}"
+        lines.append(line + (f"  {scores.prompts[i]}" if scores.prompts and scores.prompts[i] else ""))
+    return "\n".join(lines)
+
+
+def rows(scores: Scores) -> list[dict[str, Any]]:
+    """The scores as plain rows, in the batch's order, for a log or the command line."""
+    found = []
+    for i, value in enumerate(scores.values):
+        row: dict[str, Any] = {
+            "judge": scores.judge,
+            "index": i,
+            "score": value,
+            "raw": scores.raw[i],
+            "unit": scores.unit,
+        }
+        for name in ("probability", "percentile"):
+            figures = getattr(scores, name)
+            row |= {name: figures[i]} if figures is not None else {}
+        row |= {"seed": scores.seeds[i]} if scores.seeds[i : i + 1] not in ((), (-1,)) else {}
+        found.append(row | ({"prompt": scores.prompts[i]} if scores.prompts and scores.prompts[i] else {}))
+    return found

@@ -3,7 +3,7 @@ import { app } from "../../scripts/app.js";
 import { titleColour } from "./lib/colours.mjs";
 import { addTextPreview } from "./lib/text_preview.mjs";
 
-const SHOWS_TEXT = new Set(["AIGC_ModelInfo"]);
+const SHOWS_TEXT = new Set(["AIGC_ModelInfo", "AIGC_Score"]);
 
 app.registerExtension({
   name: "aigc.nodes",

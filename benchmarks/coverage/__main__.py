@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--journal", type=Path, default=JOURNAL, help="where rows are kept as they are made")
     chosen = parser.parse_args(arguments)
     forks.prepare()
-    names = classes.live()
+    names = [*classes.live(), *classes.modular_only()]
     known = {r["name"]: r for r in _before()} if chosen.only else {}
     if chosen.resume:
         known.update(forks.done(chosen.journal))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 
 # What makes neither a picture, a video nor a sound, goes on from what another pipeline kept in memory, or fails in
 # diffusers itself.
@@ -26,6 +27,21 @@ def live() -> list[str]:
 
     names = (n for n in dir(diffusers) if n.endswith("Pipeline") and not n.startswith(("Flax", "Onnx")))
     return sorted(n for n in names if _counts(getattr(diffusers, n)))
+
+
+def is_modular(name: str) -> bool:
+    """Whether a class is one of Modular Diffusers, by its name."""
+    return name.endswith("ModularPipeline")
+
+
+def modular_only() -> list[str]:
+    """Names of the modular classes whose family, a package of diffusers, has no classic pipeline; sorted."""
+    import diffusers
+
+    classic = {module.name for module in pkgutil.iter_modules(diffusers.pipelines.__path__)}
+    names = (n for n in dir(diffusers) if is_modular(n))
+    families = {n: getattr(diffusers, n).__module__.split(".")[2:3] for n in names}
+    return sorted(n for n, f in families.items() if f and f[0] not in {*classic, "modular_pipeline"})
 
 
 def _counts(cls: object) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +13,64 @@ import torch
 
 from pipelines.stages.selftest.compare import nothing_to_compare, staged, whole
 
-from . import calls, miniature
+from . import blocks, calls, classes, miniature
+from .blocks import Prepared
 
 # Classes whose call works in one dtype only, where all others are compared in float32.
 DTYPES = {"ZImageOmniPipeline": "bfloat16"}
+WORST_FIRST = ("not", "not called", "within", "exact")
 # What their "pt" gives is not in 0..1.
 NUMPY = ("Kandinsky3", "KandinskyC", "KandinskyI", "KandinskyP", "KandinskyV22", "IF", "PRXPixel", "LTXI2VLong")
 
 
 def measure(name: str) -> dict[str, Any]:
-    """The row of a class: verdict, difference, note. Never raises."""
-    stage = "build"
+    """The row of a class: verdict, difference, note; the worst of its calls. Never raises."""
+    dtype = DTYPES.get(name, "float32")
     try:
-        pipe = miniature.build(name)
-        with tempfile.TemporaryDirectory(prefix="coverage-") as folder:
-            stage = "save"
-            pipe.save_pretrained(folder)
-            stage = "whole"
-            call = calls.arguments(type(pipe))
-            dtype = DTYPES.get(name, "float32")
-            output = "np" if name.startswith(NUMPY) else "pt"
-            expected = whole(Path(folder), call, output, dtype)
-            unusable = nothing_to_compare(expected)
-            if unusable:
-                return {"verdict": "not called", "note": unusable}
-            stage = "staged"
-            got = staged(Path(folder), call, expected, dtype)
-            row = verdict_of(got, expected)
-            row["note"] = f"in {dtype}: with a picture its call works in no other" if name in DTYPES else row["note"]
-            if row["verdict"] == "within":
-                again = float((whole(Path(folder), call, output, dtype) - expected).abs().max())
-                row["note"] = (
-                    f"diffusers' own call differs from itself by {again:.2g}: it draws from no seed" if again else ""
-                )
+        with tempfile.TemporaryDirectory(prefix="coverage-") as home:
+            if why := blocks.refusal(name, Path(home)):
+                return {"verdict": "refused", "note": why}
+            made = (blocks.prepared if classes.is_modular(name) else _prepared)(name, Path(home), dtype)
+            rows = [_row(Path(home), call, again, dtype) for call, again in made]
     except Exception as error:
-        verdict = {"build": "not built", "save": "not built", "whole": "not called"}.get(stage, "not")
-        lines = "".join(traceback.format_tb(error.__traceback__)[-4:])
-        return {"verdict": verdict, "stage": stage, "note": _line(error), "trace": lines}
+        return _failed("build", error)
+    row = min(rows, key=lambda r: WORST_FIRST.index(r["verdict"]))
+    if name in DTYPES and row["verdict"] == "exact":
+        row["note"] = f"in {dtype}: with a picture its call works in no other"
     return row
+
+
+def _row(folder: Path, call: dict[str, Any], again: Callable[[], torch.Tensor], dtype: str) -> dict[str, Any]:
+    """One call: what the whole makes of it, `again` and again, against the stages."""
+    stage = "whole"
+    try:
+        expected = again()
+        unusable = nothing_to_compare(expected)
+        if unusable:
+            return {"verdict": "not called", "note": unusable}
+        stage = "staged"
+        row = verdict_of(staged(folder, call, expected, dtype), expected)
+        if row["verdict"] == "within":
+            own = float((again() - expected).abs().max())
+            row["note"] = f"diffusers' own call differs from itself by {own:.2g}: it draws from no seed" if own else ""
+    except Exception as error:
+        return _failed(stage, error)
+    return row
+
+
+def _failed(stage: str, error: Exception) -> dict[str, Any]:
+    verdict = {"build": "not built", "whole": "not called"}.get(stage, "not")
+    lines = "".join(traceback.format_tb(error.__traceback__)[-4:])
+    return {"verdict": verdict, "stage": stage, "note": _line(error), "trace": lines}
+
+
+def _prepared(name: str, folder: Path, dtype: str) -> list[Prepared]:
+    """A classic class's miniature saved in `folder`: what it is called with, and diffusers' own call."""
+    pipe = miniature.build(name)
+    pipe.save_pretrained(folder)
+    call = calls.arguments(type(pipe))
+    output = "np" if name.startswith(NUMPY) else "pt"
+    return [(call, functools.partial(whole, folder, call, output, dtype))]
 
 
 def _line(error: Exception) -> str:

@@ -31,7 +31,7 @@ def build(name: str) -> Any:
     torch.manual_seed(0)
     made: dict[str, Any] = {}
     for part in sorted(expected):
-        made[part] = _part(cls, part, types.get(part, ()))
+        made[part] = part_of(cls, part, types.get(part, ()))
     try:
         pipe = cls(**made, **_options(name))
     except Exception as error:
@@ -40,7 +40,7 @@ def build(name: str) -> Any:
         pipe.register_modules(safety_checker=None)
     for module in pipe.components.values():
         if isinstance(module, torch.nn.Module):
-            _settle(module)
+            settle(module)
     return pipe
 
 
@@ -83,7 +83,11 @@ def rows(name: str, part: str) -> tuple[str | None, dict[str, Any]]:
     return chosen, merged
 
 
-def _part(cls: Any, part: str, types: Any) -> Any:
+def part_of(cls: Any, part: str, types: Any) -> Any:
+    """A part of a pipeline class, of the first of these types unless a row names another; None for one that is left out.
+
+    Raises NotBuilt.
+    """
     chosen, row = rows(cls.__name__, part)
     optional = part in LEFT_OUT or part in getattr(cls, "_optional_components", ())
     if chosen is None or (optional and not chosen and not row and part not in REQUIRED):
@@ -159,7 +163,7 @@ def _within(model: Any, config: str = "", field: str = "") -> Any:
     return model
 
 
-def _settle(module: torch.nn.Module) -> None:
+def settle(module: torch.nn.Module) -> None:
     """Eval mode, and weights for what a class leaves uninitialised or zero."""
     module.eval()
     torch.manual_seed(1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from . import classes
 
 FOLDER = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = FOLDER / "coverage.json", FOLDER.parent / "docs" / "COVERAGE.md"
 PROVED = FOLDER.parent / "pipelines" / "stages" / "selftest" / "proved.json"
-ORDER = {"within": 0, "not": 1, "not called": 2, "not built": 3, "apart": 4, "not measured": 5, "exact": 6}
+VERDICTS = ("within", "not", "not called", "not built", "apart", "refused", "not measured", "exact")
+ORDER = {verdict: place for place, verdict in enumerate(VERDICTS)}
 MEANING = {
     "exact": "encode, sample and decode give bit for bit what diffusers' own call gives",
     "within": "they differ by at most what the row says",
@@ -18,6 +21,7 @@ MEANING = {
     "not called": "the miniature did not go through diffusers' own call, so there is nothing to compare with",
     "not built": "no miniature could be made offline",
     "apart": "makes no picture, video or sound, needs what another run left, or fails in diffusers itself",
+    "refused": "opening such a model says why it cannot be split into stages",
     "not measured": "the class is newer than the last run of the command",
 }
 
@@ -25,14 +29,28 @@ MEANING = {
 def page(results: Mapping[str, Any]) -> str:
     """The page as Markdown. `results`: what RESULTS holds."""
     rows = sorted(results["rows"], key=lambda r: (ORDER[r["verdict"]], r["name"]))
-    counts = Counter(r["verdict"] for r in rows)
-    called = sum(counts[v] for v in ("exact", "within", "not"))
+    classic, modular = ([r for r in rows if classes.is_modular(r["name"]) == wanted] for wanted in (False, True))
     lines = [
         "# Coverage",
         "",
-        f"Every pipeline class of diffusers {results['diffusers']} that takes a prompt and is not deprecated ({len(rows)}),",
+        f"Every pipeline class of diffusers {results['diffusers']} that takes a prompt and is not deprecated ({len(classic)}),",
         "as a miniature with random weights, in float32 on the CPU: diffusers' own call against our stages, same seed.",
         "Made by `python -m benchmarks.coverage`; pictures are 64 px, 2 steps.",
+        *_table(classic),
+        "",
+        "## Families that exist only as blocks",
+        "",
+        f"Every class of Modular Diffusers whose family has no classic pipeline ({len(modular)}): the whole ModularPipeline",
+        "against our stages, without and, where it takes one, with a picture.",
+        *_table(modular),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    counts = Counter(r["verdict"] for r in rows)
+    called = sum(counts[v] for v in ("exact", "within", "not"))
+    return [
         "",
         f"**{counts['exact']} of the {called} that could be called are exact.**",
         "",
@@ -44,7 +62,6 @@ def page(results: Mapping[str, Any]) -> str:
         "|---|---|---:|---|",
         *(_line(r) for r in rows),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def proved(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ SAMPLED = (
     "LTX2HDRPipeline",  # a processor of its own
     "SkyReelsV2DiffusionForcingVideoToVideoPipeline",  # its answer begins with the video that it was given
     "QwenImage21Pipeline",  # a picture with a time axis, by another convolution
+    "AnimaModularPipeline",  # blocks, without and with a picture
     "StableDiffusion3ControlNetPipeline",  # draws from a posterior without a generator
 )
 
@@ -35,7 +36,7 @@ def table() -> dict:
 def test_the_table_names_every_live_pipeline_class():
     import diffusers
 
-    named, live = {row["name"] for row in table()["rows"]}, set(classes.live())
+    named, live = {row["name"] for row in table()["rows"]}, {*classes.live(), *classes.modular_only()}
     if table()["diffusers"] == diffusers.__version__:
         assert named == live
     elif live - named:
@@ -52,6 +53,17 @@ def test_every_row_is_exact_or_says_why_not():
     for row in table()["rows"]:
         assert row["verdict"] in render.MEANING
         assert row["verdict"] == "exact" or row.get("note") or row.get("difference"), row["name"]
+
+
+def test_the_families_that_exist_only_as_blocks_are_found_by_code():
+    found = classes.modular_only()
+    assert {"AnimaModularPipeline", "Flux3ModularPipeline", "EchoModularPipeline"} <= set(found)
+    assert not {"FluxModularPipeline", "WanModularPipeline", "ModularPipeline"} & set(found)
+
+
+def test_a_family_that_cannot_be_split_is_listed_with_the_reason_that_opening_it_gives():
+    row = compare.measure("MiniMaxH3ModularPipeline")
+    assert row["verdict"] == "refused" and "pictures and sound at once" in row["note"]
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.coverage import blocks
 from pipelines import stages
 from pipelines.errors import AigcError
 from pipelines.runtime import Runtime
@@ -90,7 +91,7 @@ def test_stages_equal_the_whole_modular_pipeline_bit_for_bit(family, folder_of):
     for cfg in (CFG, 1.0):
         model = opened(folder)
         out = sampled(model, encoded(model, [staged.PROMPT]), stages.empty_latents(model, **SIZE), cfg=cfg)
-        assert torch.equal(decoded(model, out), tiny_modular.whole(folder, cfg=cfg, **call))
+        assert torch.equal(decoded(model, out), blocks.run(folder, cfg, call))
 
 
 def test_guidance_reaches_a_guider_that_comes_switched_off(folder_of):

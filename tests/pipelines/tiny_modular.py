@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import tiny
+from benchmarks.coverage import blocks
 
-HUB = "somebody/tiny"  # what an index downloaded from the hub names; its files lie beside the index
+from . import tiny
 
 
 def qwen_tokenizer(template: str | None = None) -> Any:
@@ -127,31 +126,5 @@ def build(name: str, folder: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         parts = make()
-    import diffusers
-
-    blocks = getattr(diffusers, pipeline).default_blocks_name
-    index: dict[str, Any] = {"_class_name": pipeline, "_blocks_class_name": blocks}
-    for part, value in parts.items():
-        value.save_pretrained(folder / part)
-        library = type(value).__module__.split(".")[0]
-        hint = [library, type(value).__name__]
-        index[part] = [*hint, {"pretrained_model_name_or_path": HUB, "subfolder": part, "variant": None,
-                               "revision": None, "type_hint": hint}]  # fmt: skip
-    (folder / "modular_model_index.json").write_text(json.dumps(index, indent=2), "utf-8")
+    blocks.save_parts(pipeline, parts, folder)
     return folder
-
-
-def whole(folder: Path, **call: Any) -> Any:
-    """What the whole ModularPipeline makes of this call, as its own `pt` output; cfg is the guider's strength."""
-    import diffusers
-
-    diffusers.logging.set_verbosity_error()
-    index = json.loads((folder / "modular_model_index.json").read_text("utf-8"))
-    blocks = getattr(diffusers, index["_blocks_class_name"])()
-    blocks.sub_blocks.pop("prompt_upsampler", None)  # a second language model that rewrites prompts; none is built here
-    pipe = blocks.init_pipeline(str(folder))
-    pipe.load_components(dtype=torch.float32)
-    cfg = call.pop("cfg")
-    if "guider" in pipe.component_names:
-        pipe.update_components(guider=pipe.get_component_spec("guider").create(guidance_scale=cfg, enabled=True))
-    return pipe(**call, generator=torch.Generator("cpu").manual_seed(42), output_type="pt", output="images")

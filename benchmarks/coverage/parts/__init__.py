@@ -7,13 +7,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import autoencoders, encoders, pipelines_a_k, pipelines_k_z, pipelines_shared, schedulers, transformers, unets
+from . import (
+    autoencoders,
+    encoders,
+    pipelines_a_k,
+    pipelines_k_z,
+    pipelines_modular,
+    pipelines_shared,
+    schedulers,
+    transformers,
+    unets,
+)
 from .pieces import Row
 
 _KINDS = (autoencoders, unets, transformers, encoders, schedulers)
 CLASSES: dict[str, dict[str, Any]] = {name: row for kind in _KINDS for name, row in kind.CLASSES.items()}
 # Later rows are laid over earlier ones.
-PIPELINES: list[Row] = [*pipelines_shared.PIPELINES, *pipelines_a_k.PIPELINES, *pipelines_k_z.PIPELINES]
+PIPELINES: list[Row] = [
+    *pipelines_shared.PIPELINES,
+    *pipelines_a_k.PIPELINES,
+    *pipelines_k_z.PIPELINES,
+    *pipelines_modular.PIPELINES,
+]
 
 # What an annotation leaves open, by its class or word.
 STANDS_FOR: dict[str, str] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,10 +137,16 @@ def _stages() -> list[Stage]:
 
 
 def _drop(key: tuple[Any, ...], name: str) -> None:
+    """Forget a stage. Its memory is free when this returns: the next stage's weights would come on top of it."""
     stage = _held[key].pop(name)
     stage.runtime.release(stage.parts)
+    parts = [weakref.ref(part) for part in stage.parts]
+    del stage
     if not _held[key]:
         del _held[key]
+    if any(part() is not None for part in parts):
+        # diffusers' hooks point back at their module, a watched scheduler at the run: only the collector ends a ring.
+        gc.collect()
 
 
 def release_all() -> None:

@@ -19,8 +19,6 @@ from .blocks import Prepared
 # Classes whose call works in one dtype only, where all others are compared in float32.
 DTYPES = {"ZImageOmniPipeline": "bfloat16"}
 WORST_FIRST = ("not", "not called", "within", "exact")
-# What their "pt" gives is not in 0..1.
-NUMPY = ("Kandinsky3", "KandinskyC", "KandinskyI", "KandinskyP", "KandinskyV22", "IF", "PRXPixel", "LTXI2VLong")
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -69,8 +67,7 @@ def _prepared(name: str, folder: Path, dtype: str) -> list[Prepared]:
     pipe = miniature.build(name)
     pipe.save_pretrained(folder)
     call = calls.arguments(type(pipe))
-    output = "np" if name.startswith(NUMPY) else "pt"
-    return [(call, functools.partial(whole, folder, call, output, dtype))]
+    return [(call, functools.partial(whole, folder, call, dtype))]
 
 
 def _line(error: Exception) -> str:

@@ -15,6 +15,8 @@ from ..table import SECONDS as SECOND_WORDS
 from . import calls
 
 SECONDS = dict.fromkeys(SECOND_WORDS, 1.0)
+# What their "pt" gives is not in 0..1.
+NUMPY = ("Kandinsky3", "KandinskyC", "KandinskyI", "KandinskyP", "KandinskyV22", "IF", "PRXPixel", "LTXI2VLong")
 
 
 def nothing_to_compare(expected: torch.Tensor) -> str:
@@ -24,20 +26,21 @@ def nothing_to_compare(expected: torch.Tensor) -> str:
     return "diffusers' own call gives a constant on this miniature" if float(expected.std()) == 0 else ""
 
 
-def whole(folder: Path, call: dict[str, Any], output: str = "pt", dtype: str = "float32") -> torch.Tensor:
-    """What diffusers' own call makes: [N, H, W, C] pictures in 0..1 or [B, C, T] sound. output: its `output_type`."""
+def whole(folder: Path, call: dict[str, Any], dtype: str = "float32") -> torch.Tensor:
+    """What diffusers' own call makes: [N, H, W, C] pictures in 0..1 or [B, C, T] sound."""
     import diffusers
 
     pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, dtype))
     pipe.set_progress_bar_config(disable=True)
     for part in pipe.components.values():
-        if isinstance(
-            part, torch.nn.Module
-        ):  # as the stages load it: torch multiplies in another order for what learns
-            part.eval().requires_grad_(False)
+        if isinstance(part, torch.nn.Module):
+            part.eval().requires_grad_(
+                False
+            )  # as the stages load it: torch multiplies in another order for what learns
         if type(part).__name__ in TILED:
             cast(Any, part).enable_tiling()
     names = inspect.signature(type(pipe).__call__).parameters
+    output = "np" if type(pipe).__name__.startswith(NUMPY) else "pt"
     given: dict[str, Any] = {"prompt": calls.PROMPT, **call, **arguments.guidance(pipe, calls.CFG)}
     known = {"negative_prompt": calls.NEGATIVE, **arguments.steps(pipe, calls.STEPS), **SECONDS, "output_type": output}
     given.update({k: v for k, v in known.items() if k in names})

@@ -13,6 +13,7 @@ from ..sources.places import models as installed
 from . import single_file
 from .families import Family, seen
 from .folder import INDEX, component_classes, part_class, part_folder, pipeline_class, read_index
+from .halves import check_makes_pictures
 from .parts import has_weights, part_numbers, part_size
 from .quantised import header_of
 from .replace import SUFFIXES, TOLERANCE
@@ -125,6 +126,7 @@ def _some(model: Model) -> float:
 def _check(model: Model) -> None:
     """Check all files that loading this model may use: classes, configs and the headers of the weights."""
     pipeline_class(model)
+    check_makes_pictures(model.pipeline_class)
     for name, (library, class_name) in component_classes(model).items():
         if name == "safety_checker":  # never loaded, and often not downloaded
             continue

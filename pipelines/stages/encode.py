@@ -11,6 +11,7 @@ import torch
 
 from .. import loading
 from ..errors import AigcError
+from ..loading.halves import no_embeddings
 from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from . import arguments
@@ -21,6 +22,8 @@ from .pipe import decoder_name, parts_of, skeleton, stage
 from .replay import StageDone, recording, shadowed, stopping_at, without_seeded
 from .table import ENLARGES, TEXT_IN_SAMPLER
 
+# What a decoder of embeddings asks for, and a prior makes.
+PRIOR_INPUTS = ("image_embeds", "negative_image_embeds", "image_embeddings")
 IMAGE_INPUTS = ("image", "images", "reference_images", "video", "control_image")
 
 
@@ -121,6 +124,9 @@ def call_arguments(pipe: Any, images: torch.Tensor | None, extra: Mapping[str, A
         raise AigcError(
             f"Expected arguments of {type(pipe).__name__}, got {', '.join(unknown)}: it takes {', '.join(names)}."
         )
+    missing = [n for n in PRIOR_INPUTS if n in names and names[n].default is names[n].empty and extra.get(n) is None]
+    if missing:
+        raise no_embeddings(type(pipe).__name__, missing[0])
     given = images is None and any(name in extra for name in IMAGE_INPUTS)
     return {**({} if given else image_arguments(pipe, images)), **extra}
 

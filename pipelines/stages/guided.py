@@ -19,7 +19,7 @@ from .pipe import parts_of
 from .replay import map_tensors, shadowed
 
 # They put the half with the prompt first.
-PROMPT_FIRST = {"LuminaPipeline", "LuminaText2ImgPipeline", "StableCascadePriorPipeline"}
+PROMPT_FIRST = {"LuminaPipeline", "LuminaText2ImgPipeline"}
 
 
 @contextmanager

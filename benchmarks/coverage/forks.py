@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-LIMIT_SECONDS, LIMIT_BYTES = 60.0, 8 << 30
+LIMIT_SECONDS, LIMIT_BYTES = 240.0, 8 << 30
 
 
 def row(name: str, seconds: float = LIMIT_SECONDS) -> dict[str, Any]:

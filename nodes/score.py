@@ -112,7 +112,7 @@ class Score(Node):
         scores = scoring.score(
             discriminator,
             given,
-            prompts=[line for line in prompt.splitlines() if line.strip()],
+            prompts=scoring.lines(prompt),
             reference=reference,
             seed=batch_seed,
             runtime=_host.runtime(),
@@ -165,8 +165,7 @@ class ScoreHeatmap(Node):
         from ..pipelines.score import heat, scoring
 
         given = scoring.wanted(discriminator.spec, image=image, latent=latents)
-        lines = [line for line in prompt.splitlines() if line.strip()]
-        coarse = scoring.heatmap(discriminator, given, prompts=lines, runtime=_host.runtime())
+        coarse = scoring.heatmap(discriminator, given, prompts=scoring.lines(prompt), runtime=_host.runtime())
         return io.NodeOutput(*heat.shown(coarse, image, share))
 
 

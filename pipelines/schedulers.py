@@ -291,9 +291,16 @@ def _shorten(scheduler: Any) -> None:
 
 
 def noise_level(scheduler: Any, timestep: Any, index: int | None) -> tuple[float, float]:
-    """alpha and sigma of x = alpha x0 + sigma noise at one step; index: the scheduler's, where it counts its steps."""
+    """alpha and sigma of x = alpha x0 + sigma noise at one step; index: the scheduler's, where it counts its steps.
+
+    Raises AigcError for a scheduler whose clean estimate is not known exactly (EDM's and SCM's).
+    """
+    known = kind(scheduler) not in (
+        "edm",
+        "scm",
+    )  # what their models answer is no plain prediction of x0 or of the noise
     sigmas = getattr(scheduler, "sigmas", None)
-    if sigmas is not None and index is not None:
+    if known and sigmas is not None and index is not None:
         sigma = float(sigmas[min(index, len(sigmas) - 1)])
         if kind(scheduler) == "flow":
             return 1 - sigma, sigma
@@ -301,9 +308,10 @@ def noise_level(scheduler: Any, timestep: Any, index: int | None) -> tuple[float
             return 1.0, sigma
         alpha = 1 / math.sqrt(1 + sigma**2)
         return alpha, sigma * alpha
-    if not hasattr(scheduler, "alphas_cumprod"):
+    if not known or not hasattr(scheduler, "alphas_cumprod"):
         raise AigcError(
-            f"Expected a scheduler whose noise levels are known, got {type(scheduler).__name__}: choose another scheduler."
+            f"Expected a scheduler that a judge can steer, got {type(scheduler).__name__}: choose another scheduler, or "
+            "disconnect guide."
         )
     alpha = float(scheduler.alphas_cumprod[int(timestep)]) ** 0.5
     return alpha, math.sqrt(1 - alpha**2)

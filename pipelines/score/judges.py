@@ -92,7 +92,7 @@ def stamps(discriminator: Discriminator) -> tuple[int, ...]:
 
 
 @contextmanager
-def judging(discriminator: Discriminator, runtime: Runtime, activation_bytes: int = 0) -> Iterator[Judge]:
+def judging(discriminator: Discriminator, runtime: Runtime) -> Iterator[Judge]:
     """The open judge with its weights on the device. The last few stay open."""
     with _lock:
         key = (discriminator, stamps(discriminator))
@@ -104,7 +104,7 @@ def judging(discriminator: Discriminator, runtime: Runtime, activation_bytes: in
                 _open[key] = _opened(discriminator)
         _open.move_to_end(key)
         judge = _open[key]
-        with runtime.placed(judge.parts(), activation_bytes):
+        with runtime.placed(judge.parts()):
             yield judge
 
 

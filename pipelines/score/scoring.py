@@ -93,7 +93,9 @@ def score(
     if spec.needs_reference and other is None:
         raise AigcError(f"Expected a reference for {spec.id}, got none: connect one.")
     if other is not None and len(other) not in (1, len(x)):
-        raise AigcError(f"Expected one reference or one an item ({len(x)}), got {len(other)}.")
+        raise AigcError(
+            f"Expected one reference or one an item ({len(x)}), got {len(other)}: connect one picture, or as many as are judged."
+        )
     values, raw = [torch.zeros(0)], [torch.zeros(0)]
     with judging(discriminator, runtime) as judge, torch.no_grad():
         for start in range(0, len(x), judge.chunk):
@@ -109,6 +111,11 @@ def score(
 def _seeds(seed: int, given: Any, count: int) -> list[int]:
     places = list(given.get("batch_index") or range(count)) if isinstance(given, Mapping) else list(range(count))
     return [(seed + place) % 2**64 if seed >= 0 else -1 for place in places]
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a prompt box that say something."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def per_item(spec: JudgeSpec, prompts: Sequence[str], count: int) -> list[str]:

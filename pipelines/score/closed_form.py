@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
 from ..payloads import Discriminator, JudgeSpec
 from . import formulas
-from .judge import Judge
+from .judge import Beside, Judge
 
 
 class Row(NamedTuple):
@@ -37,14 +37,7 @@ class ClosedForm(Judge):
     def __init__(self, discriminator: Discriminator) -> None:
         self.spec, self.function = discriminator.spec, TABLE[discriminator.kind].function
 
-    def logit(
-        self,
-        x: torch.Tensor,
-        *,
-        sigma: torch.Tensor | None = None,
-        prompts: Sequence[str] = (),
-        reference: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
         return self.function(x)
 
 

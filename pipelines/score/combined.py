@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
-from .judge import Judge
+from .judge import Beside, Judge
 
 
 def combine(parts: Sequence[tuple[Discriminator, float]], prior: float = 0.0) -> Discriminator:
@@ -66,15 +66,8 @@ class Combined(Judge):
             total = total + weight * (a * value + b)
         return total
 
-    def logit(
-        self,
-        x: torch.Tensor,
-        *,
-        sigma: torch.Tensor | None = None,
-        prompts: Sequence[str] = (),
-        reference: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return self._sum([j.logit(x, sigma=sigma, prompts=prompts, reference=reference) for j in self.judges])
+    def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
+        return self._sum([j.judged(x, beside) for j in self.judges])
 
     def heatmap(self, x: torch.Tensor, *, prompts: Sequence[str] = ()) -> torch.Tensor:
         maps = [judge.heatmap(x, prompts=prompts)[:, None] for judge in self.judges]

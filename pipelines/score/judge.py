@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,8 +12,20 @@ from ..errors import AigcError
 from ..payloads import JudgeSpec
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is known beside the items x [B, ...] that are judged.
+
+    sigma: [B], the noise of x = x0 + sigma eps, None for clean ones. prompts: one an item, or none. reference: [B or 1, ...].
+    """
+
+    sigma: torch.Tensor | None = None
+    prompts: Sequence[str] = ()
+    reference: torch.Tensor | None = None
+
+
 class Judge:
-    """One open judge. Subclasses set `spec` and give `logit`; a higher logit is better, always.
+    """One open judge. Subclasses set `spec` and give `judged`; a higher score is better, always.
 
     chunk: how many are judged at once.
     """
@@ -36,6 +49,10 @@ class Judge:
 
         sigma: [B], the noise of x = x0 + sigma eps, for a noise-aware judge. Not calibrated.
         """
+        return self.judged(x, Beside(sigma, prompts, reference))
+
+    def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
+        """What `logit` answers: the one thing that a subclass must give."""
         raise NotImplementedError
 
     def raw(self, logit: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
-from .judge import Judge
+from .judge import Beside, Judge
 from .net import NetConfig, PatchNet
 from .training import Report
 
@@ -31,15 +31,8 @@ class LearnedJudge(Judge):
     def parts(self) -> list[nn.Module]:
         return [self.net]
 
-    def logit(
-        self,
-        x: torch.Tensor,
-        *,
-        sigma: torch.Tensor | None = None,
-        prompts: Sequence[str] = (),
-        reference: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return self.net(self._fitted(x), torch.zeros(len(x)) if sigma is None else sigma)
+    def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
+        return self.net(self._fitted(x), torch.zeros(len(x)) if beside.sigma is None else beside.sigma)
 
     def heatmap(self, x: torch.Tensor, *, prompts: Sequence[str] = ()) -> torch.Tensor:
         with torch.no_grad():

@@ -11,6 +11,7 @@ from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec, Scores
 from ..runtime import Runtime
 from .judges import judging
+from .resampling import resampled
 
 WHAT = {"image": "pictures", "latent": "latents", "video": "frames of a video", "audio": "sound"}
 
@@ -65,11 +66,7 @@ def to_space(spec: JudgeSpec, samples: torch.Tensor) -> torch.Tensor:
 
 def _mono(sound: Mapping[str, Any], rate: int) -> torch.Tensor:
     """[B, T] at `rate`, channels averaged."""
-    waveform = sound["waveform"].float().mean(1)
-    if int(sound["sample_rate"]) == rate:
-        return waveform
-    length = round(waveform.shape[-1] * rate / int(sound["sample_rate"]))
-    return torch.nn.functional.interpolate(waveform[:, None], length, mode="linear")[:, 0]
+    return resampled(sound["waveform"].float().mean(1), int(sound["sample_rate"]), rate)
 
 
 def score(

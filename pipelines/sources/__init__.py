@@ -18,7 +18,7 @@ from .places import (
     list_parts,
 )
 from .reference import Reference, parse
-from .resolver import Found, local, resolve
+from .resolver import Found, find_file, local, resolve
 from .watch import Watch
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Roots",
     "Watch",
     "find_embedding",
+    "find_file",
     "find_lora",
     "find_model",
     "find_network",

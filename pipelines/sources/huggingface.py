@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from . import hubs, web
-from .layout import INDEX, is_whole
+from .layout import CONFIG, INDEX, NAMED, is_whole, is_whole_network
 
 HOME = "https://huggingface.co"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -27,11 +27,20 @@ def cached(repo: str, revision: str) -> tuple[Path, str] | None:
     from huggingface_hub import try_to_load_from_cache
 
     # Not snapshot_download: it calls a snapshot without the files that we leave out incomplete.
-    index = try_to_load_from_cache(repo, INDEX, revision=revision or None)
-    if not isinstance(index, str) or not is_whole(Path(index).parent):
-        return None
-    folder = Path(index).parent
-    return folder, folder.name if COMMIT.fullmatch(folder.name) else ""
+    for name in (INDEX, *NAMED.get(repo, (CONFIG,))):
+        there = try_to_load_from_cache(repo, name, revision=revision or None)
+        folder = Path(there).parent if isinstance(there, str) else None
+        if folder and (is_whole(folder) or is_whole_network(folder, repo)):
+            return folder, folder.name if COMMIT.fullmatch(folder.name) else ""
+    return None
+
+
+def cached_file(repo: str, name: str) -> Path | None:
+    """One file of a repository in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    there = try_to_load_from_cache(repo, name)
+    return Path(there) if isinstance(there, str) else None
 
 
 def listing(repo: str, revision: str) -> hubs.Listing:

@@ -21,6 +21,16 @@ PICKLE_SUFFIXES = {".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"}
 # Beside the weights of a part: its configs and its tokenizer. Never Python files, never pickles.
 PLAIN_FILES = (".json", ".txt", ".model", ".jinja")
 NOT_NEEDED = "safety_checker"  # never loaded, and often not downloaded
+CONFIG = "config.json"  # of a model that is one network, as transformers saves it
+# What makes these repositories whole. The pickles among them have no safetensors beside them and hold nothing but tensors:
+# the judge that needs one reads it with torch's weights_only.
+NAMED = {
+    "MizzenAI/HPSv3": ("HPSv3.safetensors",),
+    "xswu/HPSv2": ("HPS_v2.1_compressed.pt",),
+    "THUDM/ImageReward": ("ImageReward.pt",),
+    "openai/clip-vit-base-patch32": ("pytorch_model.bin", CONFIG),
+    "laion/clap-htsat-unfused": ("pytorch_model.bin", CONFIG),
+}
 
 # stem[.variant].safetensors, and its shards and index as diffusers and transformers write them
 _WEIGHTS = re.compile(
@@ -103,6 +113,30 @@ def _part_is_whole(folder: Path) -> bool:
     return chosen is not None and all(path.is_file() for path in weight_files(folder, chosen))
 
 
+def network_files(repo: str, names: Iterable[str]) -> list[str] | None:
+    """Of the file names in one folder, the weights and config of a model that is one network; None when it is none.
+
+    Safetensors beside a config.json, else what NAMED has for its repository.
+    """
+    names = set(names)
+    weights = choose_weights(names)
+    if weights and CONFIG in names:
+        return [*weights.names, *([weights.index] if weights.index else []), CONFIG]
+    named = NAMED.get(repo)
+    return list(named) if named and names.issuperset(named) else None
+
+
+def is_whole_network(folder: Path, repo: str = "") -> bool:
+    """Whether a folder holds a model that is one network, with all of its weights. Reads no weights."""
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+        chosen = choose_weights(names)
+        shards = weight_files(folder, chosen) if chosen else []
+        return network_files(repo, names) is not None and all(path.is_file() for path in shards)
+    except (OSError, AigcError):
+        return False
+
+
 def wanted_files(repo: str, files: Iterable[str]) -> list[str]:
     """Which files of a hub model are needed: one set of safetensors weights a part, configs, tokenizers, the card.
 
@@ -115,6 +149,11 @@ def wanted_files(repo: str, files: Iterable[str]) -> list[str]:
             folders.setdefault("" if len(path.parts) == 1 else path.parts[0], []).append(path.name)  # pyright: ignore[reportGeneralTypeIssues]
     top = folders.pop("", [])
     if INDEX not in top:
+        if network := network_files(repo, top):
+            plain = {n for n in top if n.endswith(PLAIN_FILES) and not n.endswith(".index.json")} - set(network)
+            return [*([CARD] if CARD in top else []), *sorted(plain), *network]
+        if CONFIG in top and not choose_weights(top):
+            _refuse_pickles_only(repo, "", top)
         raise AigcError(
             f"Expected a diffusers model, but {repo} has no {INDEX}. Use the model's diffusers version, or download "
             f"its single file into models/checkpoints."
@@ -140,6 +179,6 @@ def _refuse_pickles_only(repo: str, folder: str, names: list[str]) -> None:
     pickles = [name for name in names if PurePosixPath(name).suffix in PICKLE_SUFFIXES]
     if pickles:
         raise AigcError(
-            f"Expected safetensors weights, but {repo} has only {folder}/{pickles[0]}: a pickle can run code "
+            f"Expected safetensors weights, but {repo} has only {folder}{'/' * bool(folder)}{pickles[0]}: a pickle can run code "
             f"when it is read. Use a version of the model with .safetensors files."
         )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import AigcError
-from . import card, hubs, manifest, wheels
-from .layout import is_whole
+from . import card, hubs, huggingface, manifest, wheels
+from .layout import is_whole, is_whole_network
 from .places import Roots, find_model, models
 from .pull import HUBS, here, pull, stem
 from .reference import Reference, parse
@@ -111,8 +111,24 @@ def _users_own(reference: Reference, roots: Roots) -> Path | None:
     """A folder that the user put where a download would go: whole, and of no known revision."""
     if reference.revision:
         return None
-    folders = (root / stem(reference) for root in roots.diffusers)
-    return next((folder for folder in folders if manifest.read(folder) is None and is_whole(folder)), None)
+    folders = [root / stem(reference) for root in (*roots.diffusers, *roots.judges)]
+    folders += [root / reference.name.partition("/")[2] for root in roots.judges]
+    whole = (folder for folder in folders if is_whole(folder) or is_whole_network(folder, reference.name))
+    return next((folder for folder in whole if manifest.read(folder) is None), None)
+
+
+def find_file(repo: str, names: tuple[str, ...], roots: Roots, *, loose: bool = False) -> Path | None:
+    """The first of `names` that is on this machine, from a hub repository that need not be here as a whole.
+
+    Looked for in its folder below models/judges or models/diffusers, with `loose` in models/judges itself, and in the
+    Hugging Face cache. Downloads nothing.
+    """
+    owned = stem(Reference("hf", repo))
+    folders = [*(root / name for root in roots.judges for name in (owned, repo.partition("/")[2]))]
+    folders += [*(root / owned for root in roots.diffusers), *(roots.judges if loose else ())]
+    here = (folder / name for folder in folders for name in names if (folder / name).is_file())
+    cached = (huggingface.cached_file(repo, name) for name in names)
+    return next(here, None) or next((path for path in cached if path), None)
 
 
 def _licence(path: Path) -> str:

@@ -186,6 +186,7 @@ class Discriminator:
     calibration: (a, b), so that sigmoid(a score + b) is the probability of "real"; None when not calibrated.
     real: scores of real ones at evenly spaced shares, for percentiles.
     parts, prior: for a combination: judges and their weights, and the logit before anything is seen.
+    files: what a judge from a hub needs beside its weights, e.g. ("tokenizer", .../vocab.json).
     """
 
     spec: JudgeSpec
@@ -195,6 +196,7 @@ class Discriminator:
     real: tuple[float, ...] = ()
     parts: tuple[tuple[Discriminator, float], ...] = ()
     prior: float = 0.0
+    files: tuple[tuple[str, Path], ...] = ()
 
     @property
     def calibrated(self) -> bool:

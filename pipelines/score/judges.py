@@ -16,6 +16,8 @@ from ..payloads import Discriminator, JudgeSpec
 from ..runtime import Runtime
 from ..sources import Roots
 from . import closed_form
+from .hub import finding
+from .hub.table import TABLE
 from .judge import Judge
 
 # name -> the module whose `open_judge` opens it, and its spec.
@@ -31,14 +33,15 @@ def files(roots: Roots) -> dict[str, Path]:
     """Judges in files by name, the shipped ones first."""
     found: dict[str, Path] = {}
     for folder in roots.judges:
-        for path in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
+        own = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ()
+        for path in (path for path in own if not finding.is_network(path)):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return found
 
 
 def names(roots: Roots) -> list[str]:
-    """Every judge that can be opened by name: built in, then files."""
-    return [*BUILT_IN, *files(roots)]
+    """Every judge that can be opened by name: built in, then files, then those whose weights are on a hub."""
+    return [*BUILT_IN, *files(roots), *finding.names(roots)]
 
 
 def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
@@ -47,7 +50,10 @@ def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
 
     if name in BUILT_IN:
         return Discriminator(BUILT_IN[name][1], name)
-    path = files(roots).get(name, Path(name))
+    here = files(roots)
+    if name not in here and finding.is_one(name):
+        return finding.discriminator(name, roots)
+    path = here.get(name, Path(name))
     if not path.is_file():
         raise AigcError(
             f"Expected a judge, got '{name}': choose one of {', '.join(names(roots))}, or give the path of a file."
@@ -58,6 +64,8 @@ def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
 def fingerprint(name: str, *, roots: Roots) -> str:
     """What changes when the named judge's file does: for a node that must run again then. Never raises."""
     path = files(roots).get(name)
+    if path is None and finding.is_one(name):
+        return finding.fingerprint(name, roots)
     return f"{name}:{path.stat().st_mtime_ns}" if path else name
 
 
@@ -75,19 +83,24 @@ def describe(discriminator: Discriminator) -> str:
     return "\n".join([*lines, f"licence: {spec.licence or 'unknown'}"])
 
 
-def _opened(discriminator: Discriminator) -> Judge:
+def _opened(discriminator: Discriminator, runtime: Runtime) -> Judge:
     from . import combined, learned
 
     if discriminator.parts:
-        return combined.Combined(discriminator, [_opened(part) for part, _ in discriminator.parts])
+        return combined.Combined(discriminator, [_opened(part, runtime) for part, _ in discriminator.parts])
     if discriminator.kind == "learned":
         return learned.open_file(discriminator)
+    group, _, row = discriminator.kind.partition("/")
+    if group == "hub":
+        dtype = runtime.dtype_for("text", "auto" if TABLE[row].half else "float32")
+        return import_module(f".hub.{TABLE[row].family}", __package__).open_judge(discriminator, dtype)
     return import_module(BUILT_IN[discriminator.kind][0], __package__).open_judge(discriminator)
 
 
 def stamps(discriminator: Discriminator) -> tuple[int, ...]:
     """What changes when a judge's files do."""
-    own = (discriminator.path.stat().st_mtime_ns,) if discriminator.path and discriminator.path.is_file() else ()
+    paths = (discriminator.path, *(path for _, path in discriminator.files))
+    own = tuple(path.stat().st_mtime_ns for path in paths if path and path.exists())
     return (*own, *(stamp for part, _ in discriminator.parts for stamp in stamps(part)))
 
 
@@ -101,7 +114,7 @@ def judging(discriminator: Discriminator, runtime: Runtime) -> Iterator[Judge]:
                 _, old = _open.popitem(last=False)
                 runtime.release(old.parts())
             with torch.inference_mode(False):  # a host runs nodes in it, and weights made there have no slope
-                _open[key] = _opened(discriminator)
+                _open[key] = _opened(discriminator, runtime)
         _open.move_to_end(key)
         judge = _open[key]
         with runtime.placed(judge.parts()):

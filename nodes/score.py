@@ -29,7 +29,7 @@ class LoadDiscriminator(Node):
                     "discriminator",
                     options=names,
                     default="pictogram" if "pictogram" in names else names[0],
-                    tooltip="The judge. Trained ones are files in the host's models/judges folder.",
+                    tooltip="The judge. Trained ones are files in models/judges of the host; the last ones have weights on a hub.",
                 ),
             ],
             outputs=[

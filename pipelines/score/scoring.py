@@ -119,7 +119,7 @@ def per_item(spec: JudgeSpec, prompts: Sequence[str], count: int) -> list[str]:
     """One prompt an item. Raises AigcError when their number fits neither one nor all, or one is needed."""
     if spec.needs_prompt and not prompts:
         raise AigcError(
-            f"Expected a prompt for {spec.id}, which judges pictures against their prompt, got none: fill in prompt."
+            f"Expected a prompt for {spec.id}, which judges {WHAT[spec.modality]} against their prompt, got none: fill in prompt."
         )
     if len(prompts) not in (0, 1, count) and count:
         raise AigcError(f"Expected one prompt or one a picture ({count}), got {len(prompts)}: one line a picture.")

@@ -165,7 +165,7 @@ def test_the_description_names_licence_and_range(roots):
     hub_judges.clip(roots.judges[0] / "PickScore_v1")
     judge = judges.open_discriminator("pickscore", roots=roots)
     said = judges.describe(judge)
-    assert "licence: unknown" in said and "18 to 24" in said and "wants a prompt" in said
+    assert "licence: MIT (code); weights unknown" in said and "18 to 24" in said and "wants a prompt" in said
     with pytest.raises(AigcError, match="fill in prompt"):
         scoring.score(judge, ONE, runtime=CPU)
     assert isinstance(judge, Discriminator) and hash(judge) == hash(judges.open_discriminator("pickscore", roots=roots))

@@ -72,7 +72,7 @@ _AXES = {
 TABLE: dict[str, Row] = {
     "clipscore": Row(
         "clip", "openai/clip-vit-base-patch32", "CLIPModel", "2.5 max(cosine, 0), prompt after 'A photo depicts'",
-        "MIT (code); weights undeclared", "0.6 GB", "CLIPScore", "agreement with the prompt, about 0.5 to 0.9; blind to quality",
+        "MIT (code); weights unknown", "0.6 GB", "CLIPScore", "agreement with the prompt, about 0.5 to 0.9; blind to quality",
         "Hessel et al. 2021, arXiv 2104.08718", also=(_CLIP_WORDS,),
     ),
     "siglip2": Row(
@@ -83,7 +83,8 @@ TABLE: dict[str, Row] = {
     ),
     "pickscore": Row(
         "clip", "yuvalkirstain/PickScore_v1", "CLIPModel", "scale cosine",
-        "unknown", "3.9 GB", "PickScore", "what people picked of two, about 18 to 24; compare within one prompt",
+        "MIT (code); weights unknown", "3.9 GB", "PickScore",
+        "what people picked of two, about 18 to 24; compare within one prompt",
         "Kirstain et al. 2023, arXiv 2305.01569", also=(_CLIP_WORDS,),
     ),
     "hpsv2.1": Row(
@@ -103,13 +104,13 @@ TABLE: dict[str, Row] = {
     ),
     "vqascore": Row(
         "vqascore", "Qwen/Qwen2.5-VL-7B-Instruct", "AutoModelForImageTextToText",
-        "P('Yes' | picture, 'Does this figure show \"…\"? Please answer yes or no.')",
+        "P('Yes') after picture and 'Does this figure show \"…\"? Please answer yes or no.'",
         "Apache-2.0", "17 GB", "probability", "that the picture shows what the prompt says; good at counts and relations",
         "Lin et al. 2024, arXiv 2404.01291", differentiable=False, half=True,
     ),
     "laion-aesthetic": Row(
         "aesthetic", "openai/clip-vit-large-patch14", "CLIPVisionModelWithProjection", "five linear layers on the unit embedding",
-        "Apache-2.0 (head); MIT (CLIP code), weights undeclared", "1.7 GB", "rating",
+        "Apache-2.0 (head); MIT (CLIP code), weights unknown", "1.7 GB", "rating",
         "how people rate it, 1 to 10, mostly 4 to 7; likes paintings and portraits",
         "Schuhmann 2022, github.com/christophschuhmann/improved-aesthetic-predictor", needs_prompt=False, also=(_LAION_HEAD,),
     ),

@@ -53,6 +53,7 @@ def test_only_the_score_runs_again_for_another_judge(url):
     (
         ({"score": {"image": None}}, "Score: Expected pictures for sharpness, got nothing"),
         ({"judge": {"discriminator": "pictogram"}}, "Score: Expected latents for pictogram, got pictures"),
+        ({"judge": {"discriminator": "pickscore"}}, "aigc models pull yuvalkirstain/PickScore_v1"),
         ({"rank": {"image": ["one", 0]}}, "Rank: Expected 4 pictures or masks, one a score, got 1"),
     ),
 )

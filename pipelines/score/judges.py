@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -117,7 +117,9 @@ def judging(discriminator: Discriminator, runtime: Runtime) -> Iterator[Judge]:
                 _open[key] = _opened(discriminator, runtime)
         _open.move_to_end(key)
         judge = _open[key]
-        with runtime.placed(judge.parts()):
+        with ExitStack() as stack:
+            with torch.inference_mode(False):  # nor have those that are moved there
+                stack.enter_context(runtime.placed(judge.parts()))
             yield judge
 
 

@@ -53,7 +53,7 @@ def test_only_the_score_runs_again_for_another_judge(url):
     (
         ({"score": {"image": None}}, "Score: Expected pictures for sharpness, got nothing"),
         ({"judge": {"discriminator": "pictogram"}}, "Score: Expected latents for pictogram, got pictures"),
-        ({"judge": {"discriminator": "pickscore"}}, "aigc models pull yuvalkirstain/PickScore_v1"),
+        ({"judge": {"discriminator": "imagereward"}}, "aigc models pull THUDM/ImageReward"),
         ({"rank": {"image": ["one", 0]}}, "Rank: Expected 4 pictures or masks, one a score, got 1"),
     ),
 )
@@ -97,3 +97,21 @@ def test_the_heatmap_marks_a_part_of_the_picture_and_gives_a_mask(url):
     before, after, white = (images(url, result, name)[0] for name in ("save", "seen", "white"))
     assert before.shape == after.shape and not np.array_equal(before, after)
     assert (white > 127).mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_hub_judge_scores_and_shows_where_inside_the_host(url, models_folder):
+    """A tiny PickScore in the host's own models/judges, found by the host's listing."""
+    from ..pipelines.hub_judges import clip
+
+    clip(models_folder / "judges" / "yuvalkirstain--PickScore_v1")
+    graph = {
+        "one": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 48, "batch_size": 2, "color": 0xFF8000}},
+        "judge": node("LoadDiscriminator", discriminator="pickscore"),
+        "score": node("Score", discriminator=["judge", 0], image=["one", 0], prompt="a cat"),
+        "map": node("ScoreHeatmap", discriminator=["judge", 0], image=["one", 0], prompt="a cat", share=0.25),
+        "shown": {"class_type": "SaveImage", "inputs": {"images": ["map", 0], "filename_prefix": "shown"}},
+    }
+    result = run(url, graph)
+    assert result.error == "" and len(images(url, result, "shown")) == 2
+    first, second = (row["score"] for row in result.outputs["score"]["aigc_scores"])
+    assert first == pytest.approx(second, abs=1e-4) and first != 0

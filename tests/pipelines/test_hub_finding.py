@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,25 @@ def test_a_pickle_runs_no_code_and_a_torn_file_is_said(roots, tmp_path: Path, mo
     assert not (tmp_path / "evil").exists()
     weights.write_bytes(whole)
     assert len(scoring.score(judge, ONE, prompts=("a",), runtime=CPU).values) == 1
+
+
+class Moving(Runtime):
+    """A host's memory manager: weights that come to a device are copies."""
+
+    @contextmanager
+    def placed(self, parts, activation_bytes=0):
+        for parameter in (parameter for part in parts for parameter in part.parameters()):
+            parameter.data = parameter.data.clone()
+        yield
+
+
+def test_a_heatmap_has_its_slope_also_when_a_host_places_weights_in_inference_mode(roots):
+    hub_judges.clip(roots.judges[0] / "PickScore_v1")
+    judge = judges.open_discriminator("pickscore", roots=roots)
+    with torch.inference_mode():
+        found = scoring.heatmap(judge, torch.rand(2, 40, 30, 3), prompts=("a cat",), runtime=Moving("cpu"))
+    assert found.shape == (2, 40, 30) and float(found.abs().max()) > 0
+    judges.release_all(CPU)
 
 
 def test_another_layout_is_refused_with_a_name_of_what_is_missing(roots):

@@ -21,7 +21,7 @@ class LoadDiscriminator(Node):
             node_id="AIGC_LoadDiscriminator",
             display_name="Load Discriminator",
             category="AIGC/score",
-            description="Opens a judge: of the pictogram model, by a formula, or one that you trained. Higher is better, always.",
+            description="Opens a judge: of pictures, latents, sound or video, or one that you trained. Higher is better, always.",
             search_aliases=["judge", "critic", "scorer", "quality", "aesthetic"],
             inputs=[
                 inp(
@@ -29,7 +29,7 @@ class LoadDiscriminator(Node):
                     "discriminator",
                     options=names,
                     default="pictogram" if "pictogram" in names else names[0],
-                    tooltip="The judge. Trained ones are files in models/judges of the host; the last ones have weights on a hub.",
+                    tooltip="The judge. Files in models/judges of the host are trained ones or a GAN's own; the last ones have weights on a hub.",
                 ),
             ],
             outputs=[
@@ -63,7 +63,7 @@ class Score(Node):
             node_id="AIGC_Score",
             display_name="Score",
             category="AIGC/score",
-            description="Judges every picture, latent or sound of a batch, from any model. The node shows them, best first.",
+            description="Judges every picture, latent or sound of a batch, or a video, and shows the scores, best first.",
             search_aliases=["judge", "rate", "quality", "discriminator"],
             is_output_node=True,
             inputs=[
@@ -87,6 +87,20 @@ class Score(Node):
                     optional=True,
                     tooltip="The seed that the batch was sampled with, to be named beside each score; -1 names none.",
                 ),
+                inp(
+                    io.Video.Input,
+                    "video",
+                    optional=True,
+                    tooltip="A video: its frames for judges of video or pictures, its sound for judges of sound.",
+                ),
+                inp(
+                    io.Combo.Input,
+                    "frames",
+                    options=["each", "mean", "worst"],
+                    default="each",
+                    optional=True,
+                    tooltip="For a judge of pictures: a score for each one, or one for all as frames of a video.",
+                ),
             ],
             outputs=[
                 AIGC_SCORES.Output("out_scores", display_name="scores", tooltip="One score an item, for Rank."),
@@ -105,10 +119,15 @@ class Score(Node):
         prompt: str = "",
         reference: Any = None,
         batch_seed: int = -1,
+        video: Any = None,
+        frames: str = "each",
     ) -> io.NodeOutput:
         from ..pipelines.score import choosing, scoring
+        from ..pipelines.score.frames import over_frames
 
-        given = scoring.wanted(discriminator.spec, image=image, latent=latents, audio=audio)
+        discriminator = discriminator if frames == "each" else over_frames(discriminator, frames)
+        parts = None if video is None else video.get_components()
+        given = scoring.wanted(discriminator.spec, image=image, latent=latents, audio=audio, video=parts)
         scores = scoring.score(
             discriminator,
             given,

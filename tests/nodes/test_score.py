@@ -115,3 +115,22 @@ def test_a_hub_judge_scores_and_shows_where_inside_the_host(url, models_folder):
     assert result.error == "" and len(images(url, result, "shown")) == 2
     first, second = (row["score"] for row in result.outputs["score"]["aigc_scores"])
     assert first == pytest.approx(second, abs=1e-4) and first != 0
+
+
+def test_a_video_is_one_item_and_a_judge_of_pictures_can_go_over_its_frames(url):
+    graph = text_to_image(size__batch_size=4) | {
+        "flicker": node("LoadDiscriminator", discriminator="flicker"),
+        "sharp": node("LoadDiscriminator", discriminator="sharpness"),
+        "video": {"class_type": "CreateVideo", "inputs": {"images": ["decode", 0], "fps": 8.0}},
+        "steady": node("Score", discriminator=["flicker", 0], video=["video", 0]),
+        "frames": node("Score", discriminator=["flicker", 0], image=["decode", 0]),
+        "each": node("Score", discriminator=["sharp", 0], video=["video", 0]),
+        "worst": node("Score", discriminator=["sharp", 0], video=["video", 0], frames="worst"),
+    }
+    result = run(url, graph)
+    assert result.error == ""
+    steady, frames, each, worst = (
+        result.outputs[name]["aigc_scores"] for name in ("steady", "frames", "each", "worst")
+    )
+    assert len(steady) == 1 and steady[0]["score"] == frames[0]["score"] < 0
+    assert [row["score"] for row in worst] == [min(row["score"] for row in each)] and len(each) == 4

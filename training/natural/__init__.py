@@ -1,0 +1,1 @@
+"""The head of the natural-scene judge, fitted on free photographs."""

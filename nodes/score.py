@@ -29,7 +29,7 @@ class LoadDiscriminator(Node):
                     "discriminator",
                     options=names,
                     default="pictogram" if "pictogram" in names else names[0],
-                    tooltip="The judge. Files in models/judges of the host are trained ones or a GAN's own; the last ones have weights on a hub.",
+                    tooltip="The judge. Files in models/judges are trained ones or a GAN's own; the last have weights on a hub.",
                 ),
             ],
             outputs=[

@@ -216,7 +216,7 @@ class Scores:
     """AIGC_SCORES: one score an item, higher is better; rides beside IMAGE, LATENT, MASK or AUDIO in the same order.
 
     raw: the same in the judge's unit. probability: of "real", if the judge is calibrated. percentile: 0..100 among real ones.
-    prompts, seeds: of the items, "" and -1 where unknown.
+    prompts, seeds: of the items, "" and -1 where unknown. version: of the judge. files: that the items came from, if any.
     """
 
     judge: str
@@ -229,3 +229,5 @@ class Scores:
     note: str = ""
     prompts: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    version: str = ""
+    files: tuple[str, ...] = ()

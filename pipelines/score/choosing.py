@@ -11,7 +11,9 @@ import torch
 from ..errors import AigcError
 from ..payloads import Scores, Trace
 
-AXIS_FIELDS = ("values", "raw", "probability", "percentile", "prompts", "seeds")
+AXIS_FIELDS = ("values", "raw", "probability", "percentile", "prompts", "seeds", "files")
+ON_EMPTY = ("block", "best", "error")
+RANGES = {"score": (float("-inf"), float("inf")), "probability": (0.0, 1.0), "percentile": (0.0, 100.0)}
 
 
 def ranked(scores: Scores) -> list[int]:
@@ -30,8 +32,11 @@ def best(scores: Scores, keep: int) -> tuple[list[int], list[int]]:
 def over(scores: Scores, bar: float, by: str = "score") -> tuple[list[int], list[int]]:
     """The places whose score, "probability" or "percentile" is at least `bar`, and the others, in their own order.
 
-    Raises AigcError when the judge gives no such figure.
+    Raises AigcError when the judge gives no such figure, or never this one.
     """
+    low, high = RANGES[by]
+    if not low <= bar <= high:
+        raise AigcError(f"Expected a {by} of {low:g} to {high:g} as the threshold, got {bar:g}: choose one in between.")
     figures = {"score": scores.values, "probability": scores.probability, "percentile": scores.percentile}.get(by)
     if figures is None:
         raise AigcError(
@@ -39,6 +44,25 @@ def over(scores: Scores, bar: float, by: str = "score") -> tuple[list[int], list
         )
     passed = [i for i, value in enumerate(figures) if value >= bar]
     return passed, [i for i in range(len(figures)) if i not in set(passed)]
+
+
+def gated(scores: Scores, bar: float, by: str, on_empty: str) -> tuple[list[int], list[int]]:
+    """`over`, and what happens when nothing passes: "block" passes none, "best" the best one, "error" raises AigcError.
+
+    Of no items, or none whose score is a number, there is no best one: none passes.
+    """
+    passed, rest = over(scores, bar, by)
+    if passed or on_empty == "block":
+        return passed, rest
+    first = next((i for i in ranked(scores) if scores.values[i] == scores.values[i]), None)
+    if on_empty == "error":
+        highest = "" if first is None else f"; the best has a score of {scores.values[first]:.4g}"
+        raise AigcError(
+            f"Expected at least one of {len(scores.values)} with a {by} of {bar:g} or more, got none{highest}: lower the "
+            "threshold, make more, or set on_empty to best or block."
+        )
+    best_one = [] if first is None else [first]
+    return best_one, [i for i in rest if i not in best_one]
 
 
 def taken(given: Any, places: Sequence[int], count: int) -> Any:
@@ -108,7 +132,8 @@ def table(scores: Scores) -> str:
             line += f"  better than {scores.percentile[i]:.0f} % of the real ones"
         if scores.seeds[i : i + 1] not in ((), (-1,)):
             line += f"  seed {scores.seeds[i]}"
-        lines.append(line + (f"  {scores.prompts[i]}" if scores.prompts and scores.prompts[i] else ""))
+        texts = [kept[i] for kept in (scores.prompts, scores.files) if kept and kept[i]]
+        lines.append("  ".join([line, *texts]))
     return "\n".join(lines)
 
 
@@ -118,6 +143,7 @@ def rows(scores: Scores) -> list[dict[str, Any]]:
     for i, value in enumerate(scores.values):
         row: dict[str, Any] = {
             "judge": scores.judge,
+            "version": scores.version,
             "index": i,
             "score": value,
             "raw": scores.raw[i],
@@ -127,5 +153,7 @@ def rows(scores: Scores) -> list[dict[str, Any]]:
             figures = getattr(scores, name)
             row |= {name: figures[i]} if figures is not None else {}
         row |= {"seed": scores.seeds[i]} if scores.seeds[i : i + 1] not in ((), (-1,)) else {}
-        found.append(row | ({"prompt": scores.prompts[i]} if scores.prompts and scores.prompts[i] else {}))
+        for name, texts in (("prompt", scores.prompts), ("file", scores.files)):
+            row |= {name: texts[i]} if texts and texts[i] else {}
+        found.append(row)
     return found

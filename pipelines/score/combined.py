@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,15 @@ from torch import nn
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from .judge import Beside, Judge
+
+
+def log_odds(probability: float) -> float:
+    """The logit of a prior probability; 0 for one half. Raises AigcError for 0 and 1, which no evidence could change."""
+    if not 0 < probability < 1:
+        raise AigcError(
+            f"Expected a prior between 0 and 1, got {probability:g}: what is certain beforehand needs no judge."
+        )
+    return math.log(probability / (1 - probability))
 
 
 def combine(parts: Sequence[tuple[Discriminator, float]], prior: float = 0.0) -> Discriminator:

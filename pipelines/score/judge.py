@@ -75,3 +75,10 @@ class Judge:
             x = x.detach().clone().requires_grad_()
             (slope,) = torch.autograd.grad(self.logit(x, prompts=prompts).sum(), x)
         return (slope * x.detach()).sum(1)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the judge sees in x before it decides: [B, D], to compare sets by. Raises AigcError when it has none."""
+        raise AigcError(
+            f"Expected a trained judge as the feature net, got {self.spec.id}, which sees one number only: connect a trained "
+            "one, or none."
+        )

@@ -39,6 +39,10 @@ class LearnedJudge(Judge):
         with torch.no_grad():
             return self.net.patches(self._fitted(x), torch.zeros(len(x)))
 
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.net.trunk(self._fitted(x), torch.zeros(len(x), device=x.device)).flatten(2).mean(2)
+
     def _fitted(self, x: torch.Tensor) -> torch.Tensor:
         """x, cut at the right and below to whole patches. Raises AigcError for other channels or a size below one patch."""
         channels, stride = self.net.config.channels, self.net.stride

@@ -49,8 +49,8 @@ class PatchNet(nn.Module):
         )
         self.head = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, 1, 1))
 
-    def patches(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """x: [B, C, H, W], H and W multiples of `stride`; sigma: [B], 0 for clean. Returns patch logits [B, h, w]."""
+    def trunk(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """x: [B, C, H, W], H and W multiples of `stride`; sigma: [B], 0 for clean. Returns features [B, D, h, w] of patches."""
         sigma = sigma.to(x)[:, None, None, None]
         x = (x - self.mean[:, None, None]) / (self.std[:, None, None] ** 2 + sigma**2).sqrt()
         h = self.stem(F.pixel_unshuffle(x, self.config.patch))
@@ -60,7 +60,11 @@ class PatchNet(nn.Module):
                 h = F.avg_pool2d(h, 2)
             for block in blocks:  # type: ignore[union-attr]
                 h = block(h, level)
-        return self.head(h)[:, 0]
+        return self.head[:-1](h)
+
+    def patches(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """x and sigma as in `trunk`. Returns patch logits [B, h, w]."""
+        return self.head[-1](self.trunk(x, sigma))[:, 0]
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """The logit of "real" [B]: the mean of the patch logits."""

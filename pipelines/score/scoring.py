@@ -164,6 +164,7 @@ def summed_up(
         note=spec.note,
         prompts=tuple(prompts) or ("",) * len(values),
         seeds=tuple(seeds),
+        version=spec.version,
     )
 
 

@@ -19,7 +19,8 @@ def auc(real: torch.Tensor, fake: torch.Tensor) -> float:
 def platt(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
     """Scale a > 0 and offset b so that sigmoid(a s + b) is the probability of "real" for equally many of both.
 
-    Logistic regression with smoothed targets (Platt 1999, section 2.2), by Newton's method in float64.
+    Logistic regression with smoothed targets (Platt 1999, section 2.2), by Newton's method in float64. Scores that are
+    higher for fakes say nothing here: a is next to 0, and the probability 0.5.
     """
     s = torch.cat([real, fake]).double()
     n, m = len(real), len(fake)
@@ -37,7 +38,9 @@ def platt(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
         if float(move.abs().max()) < 1e-10:
             break
     a = float(beta[0] / spread)
-    return max(a, 1e-6), float(beta[1] - beta[0] * middle / spread)
+    if a <= 1e-6:
+        return 1e-6, float(-1e-6 * middle)
+    return a, float(beta[1] - beta[0] * middle / spread)
 
 
 def log_loss(logit: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import AigcError
 from ..runtime import Runtime
-from . import features, pictures, prdc
+from . import descriptor, features, pictures, prdc
 from .scoring import in_space
 
 LEAST = 10  # of each: below it, none of these figures says anything
@@ -89,27 +89,27 @@ def compare(
     Raises AigcError for fewer than LEAST of either, or a set of another kind than the net takes.
     """
     skipped: list[str] = []
-    found = [features.points(net, _batches(given, net, base, skipped), runtime) for given in (real, generated)]
-    for x, what in zip(found, ("real", "generated")):
-        if len(x) < LEAST:
-            raise AigcError(f"Expected at least {LEAST} {what} ones to compare sets, got {len(x)}: add more.")
-    fewer = min(len(x) for x in found)
+    x, y = (features.points(net, _batches(given, net, base, skipped), runtime) for given in (real, generated))
+    for found, what in ((x, "real"), (y, "generated")):
+        if len(found) < LEAST:
+            raise AigcError(f"Expected at least {LEAST} {what} ones to compare sets, got {len(found)}: add more.")
+    fewer = min(len(x), len(y))
     near = min(k, fewer - 1)
     subset = subset_of(fewer)
     runtime.check_interrupt()
-    mean, std = kid(*found, subset=subset)
+    mean, std = kid(x, y, subset=subset)
     runtime.check_interrupt()
     return Compared(
-        fid=fid(*found),
+        fid=fid(x, y),
         kid=mean,
         kid_std=std,
         subset=subset,
-        covered=prdc.prdc(*found, near),
+        covered=prdc.prdc(x, y, near),
         k=near,
-        real=len(found[0]),
-        generated=len(found[1]),
-        net=f"{net.name} ({net.note}), {found[0].shape[1]} features",
-        notes=(*_advice(fewer, found[0].shape[1]), *skipped),
+        real=len(x),
+        generated=len(y),
+        net=f"{net.name} ({net.note}), {x.shape[1]} features",
+        notes=(*_advice(fewer, x.shape[1]), *skipped),
     )
 
 
@@ -129,6 +129,15 @@ def _batches(given: Any, net: features.Net, base: Path, skipped: list[str]) -> I
     files = pictures.listed(given, base)
     for _, x in pictures.batches(files, CHUNK, lambda path, why: skipped.append(f"left out {path.name}: {why}")):
         yield x
+
+
+def diversity(given: Any) -> float:
+    """The mean distance between two items of an IMAGE, by their descriptors, or of a LATENT, root mean square."""
+    if isinstance(given, torch.Tensor):
+        parts = [descriptor.describe(x[..., :3].movedim(-1, 1)) for x in given.split(CHUNK)]
+        return prdc.spread(torch.cat(parts).cpu()) if len(given) else 0.0
+    x = given["samples"].float().cpu().flatten(1)
+    return prdc.spread(x) / max(x.shape[1], 1) ** 0.5
 
 
 def table(found: Compared) -> str:

@@ -16,6 +16,10 @@ NODES = {
     "sample": ("Sample",),
     "guide": ("Guider",),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
+    "calibrate": ("CalibrateDiscriminator", "CombineDiscriminators"),
+    "choose": ("Gate",),
+    "sets": ("CompareSets", "JudgePanel"),
+    "records": ("SaveScores", "ScoreFolder"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +20,7 @@ from comfy.cli_args import LatentPreviewMethod, args
 from comfy_execution.graph import ExecutionBlocker
 from torch import nn
 
+from ..pipelines.errors import AigcError
 from ..pipelines.runtime import DTYPES, Runtime
 
 if TYPE_CHECKING:
@@ -157,6 +160,70 @@ def watch() -> Watch:
 
     bar = comfy.utils.ProgressBar(1)
     return Watch(lambda done, total, _: bar.update_absolute(done, total), mm.throw_exception_if_processing_interrupted)
+
+
+def counter() -> Callable[[int, int], None]:
+    """`on_picture` for the engine: done and total on the progress bar of the node that runs, and the host's interrupt."""
+    bar = comfy.utils.ProgressBar(1)
+
+    def on_picture(done: int, total: int) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, total)
+
+    return on_picture
+
+
+def input_folder() -> Path:
+    """What a relative folder of pictures starts at."""
+    return Path(folder_paths.get_input_directory())
+
+
+def pictures_stamp(place: str, *, below: bool = False) -> str:
+    """What changes when the pictures of a folder do, for a node that must run again then. Never raises."""
+    from ..pipelines.score import folder, pictures
+
+    try:
+        return folder.listing(pictures.listed(place, input_folder(), below=below)) if place.strip() else ""
+    except (AigcError, OSError):
+        return place
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a prefix such as "aigc/name" saves to: stem is "name", counter the first number that is free."""
+
+    folder: Path
+    stem: str
+    counter: int
+    subfolder: str
+
+    def names(self, count: int) -> list[str]:
+        """File names as the host's Save Image gives them."""
+        return [f"{self.stem.replace('%batch_num%', str(i))}_{self.counter + i:05}_.png" for i in range(count)]
+
+    def shown(self, name: str) -> dict[str, str]:
+        """One of the files, as the canvas wants it."""
+        return {"filename": name, "subfolder": self.subfolder, "type": "output"}
+
+
+def save_place(prefix: str, width: int = 0, height: int = 0) -> Place:
+    """Below the host's output folder, by its own rules. Raises AigcError for a prefix that leads out of it."""
+    given = prefix.strip()
+    if not Path(given).name or Path(given).name in (".", "..") or given.endswith(("/", "\\")):
+        raise AigcError(f"Expected a name to save under, got '{prefix}': fill in folder/name.")
+    output = Path(folder_paths.get_output_directory()).resolve()
+    if not (output / given).resolve().is_relative_to(output):
+        raise AigcError(f"Expected a name below the output folder, got '{prefix}': leave out what leads out of it.")
+    folder, stem, number, subfolder, _ = folder_paths.get_save_image_path(given, str(output), width, height)
+    return Place(Path(folder), stem, number, subfolder)
+
+
+def picture_texts(hidden: Any) -> dict[str, str]:
+    """What the host's Save Image writes into a PNG: the prompt and the workflow; nothing with --disable-metadata."""
+    if args.disable_metadata:
+        return {}
+    known = {"prompt": hidden.prompt} if hidden.prompt is not None else {}
+    return {key: json.dumps(value) for key, value in {**known, **(hidden.extra_pnginfo or {})}.items()}
 
 
 def stop_quietly() -> ExecutionBlocker:

@@ -3,7 +3,14 @@ import { app } from "../../scripts/app.js";
 import { titleColour } from "./lib/colours.mjs";
 import { addTextPreview } from "./lib/text_preview.mjs";
 
-const SHOWS_TEXT = new Set(["AIGC_ModelInfo", "AIGC_Score"]);
+const SHOWS_TEXT = new Set([
+  "AIGC_CalibrateDiscriminator",
+  "AIGC_CompareSets",
+  "AIGC_JudgePanel",
+  "AIGC_ModelInfo",
+  "AIGC_Score",
+  "AIGC_ScoreFolder",
+]);
 
 app.registerExtension({
   name: "aigc.nodes",

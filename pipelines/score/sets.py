@@ -120,6 +120,19 @@ def _advice(fewer: int, size: int) -> Iterator[str]:
         yield f"FID of {fewer} with {size} features rests on a covariance that they cannot fill"
 
 
+def chosen(net: features.Net, folder: str, image: Any, latents: Any, what: str) -> Any:
+    """Of what is connected for one set, the one to compare. Raises AigcError when there is none, or more than one."""
+    given = latents if net.spec.modality == "latent" else image
+    if folder.strip() and given is not None:
+        raise AigcError(
+            f"Expected one set of {what} ones, got a batch and a folder: empty {what}_folder, or disconnect the batch."
+        )
+    if not folder.strip() and given is None:
+        name = f"{what}_latents" if net.spec.modality == "latent" else f"{what}_image or {what}_folder"
+        raise AigcError(f"Expected {what} ones for {net.name}, got none: connect {name}.")
+    return folder if folder.strip() else given
+
+
 def _batches(given: Any, net: features.Net, base: Path, skipped: list[str]) -> Iterator[torch.Tensor]:
     if not isinstance(given, str):
         yield from in_space(net.spec, given).split(CHUNK)

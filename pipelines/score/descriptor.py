@@ -16,7 +16,7 @@ SIZE = 40
 def describe(x: torch.Tensor) -> torch.Tensor:
     """Pictures [B, 3, H, W] in 0..1 -> [B, 40]: colour 18, directions of edges 8, spectrum of 8 by 8 blocks 14.
 
-    Scaled by constants so that each number moves by about 1 between ordinary pictures: figures made of it compare over time.
+    Scaled by constants so that each number lies around 0 and moves by about 1 between pictures: figures made of it compare over time.
     """
     x = F.interpolate(x.float(), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
     return torch.cat([_colour(x), _edges(x), _spectrum(x)], dim=1)
@@ -41,7 +41,7 @@ def _edges(x: torch.Tensor) -> torch.Tensor:
     bins = torch.zeros(len(x), 8, dtype=x.dtype, device=x.device)
     bins.scatter_add_(1, (low % 8).long(), energy * (1 - share))
     bins.scatter_add_(1, ((low + 1) % 8).long(), energy * share)
-    return 0.5 * (bins / energy.shape[1] + 1e-5).log()
+    return 0.5 * (bins / energy.shape[1] + 1e-5).log() + 4
 
 
 def _spectrum(x: torch.Tensor) -> torch.Tensor:
@@ -53,4 +53,4 @@ def _spectrum(x: torch.Tensor) -> torch.Tensor:
     power = (basis @ blocks @ basis.T).square().mean((1, 2))  # [B, 8, 8]
     order = n[:, None] + n
     diagonals = [power[:, order == total].mean(1) for total in range(1, 15)]
-    return 0.5 * (torch.stack(diagonals, dim=1) + 1e-6).log()
+    return 0.5 * (torch.stack(diagonals, dim=1) + 1e-6).log() + 4

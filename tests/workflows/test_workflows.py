@@ -105,6 +105,39 @@ def test_best_of_keeps_three_of_eight_and_shows_where_they_look_wrong(do, url):
     assert min(redder) > 40
 
 
+def test_compare_two_models_shows_figures_scores_and_a_verdict(do):
+    result, ids = do("compare_two_models", {"Sample plain.steps": "2", "Sample with LoRA.steps": "2"})
+    said = result.outputs[ids["Compare"]]["text"][0]
+    assert "12 real ones against 12 generated ones" in said and "FID" in said
+    assert "paired by seed" in result.outputs[ids["Panel"]]["text"][0]
+    names = ("Score plain", "Score with LoRA", "Other score plain", "Other score with LoRA")
+    assert [len(result.outputs[ids[name]]["aigc_scores"]) for name in names] == [12] * 4
+
+
+def test_gate_and_save_parts_the_eight_and_writes_the_scores_into_the_pictures(do, url):
+    result, ids = do("gate_and_save", {"Gate.threshold": "0.155"})
+    rows, kept = result.outputs[ids["Score"]]["aigc_scores"], result.outputs[ids["Save"]]["aigc_scores"]
+    left = result.outputs.get(ids["Left out"], {"images": []})["images"]
+    assert len(rows) == 8 == len(kept) + len(left) and 0 < len(kept)
+    passed = [row for row in rows if row["probability"] >= 0.155]
+    assert not passed or [row["seed"] for row in kept] == [row["seed"] for row in passed]
+    assert len(images(url, result, ids["Save"])) == len(kept)
+
+
+def test_combine_judges_says_how_good_each_is_and_keeps_half(do, url):
+    result, ids = do("combine_judges", {"Sample good.steps": "2", "Sample burnt.steps": "2"})
+    for name in ("Calibrate 1", "Calibrate 2"):
+        assert "12 real and 12 generated" in result.outputs[ids[name]]["text"][0]
+    assert len(result.outputs[ids["Score"]]["aigc_scores"]) == 24
+    assert len(images(url, result, ids["Best twelve"])) == 12
+
+
+def test_score_folder_scores_the_input_folder(do, url, example_picture):
+    result, ids = do("score_folder", {})
+    assert example_picture in result.outputs[ids["Folder"]]["text"][0]
+    assert len(images(url, result, ids["Best"])) >= 1
+
+
 SMALL = {**TINY, "Model.model": "tiny/sd15", "Size.width": "32", "Size.height": "32"}
 
 

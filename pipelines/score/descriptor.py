@@ -16,7 +16,7 @@ SIZE = 40
 def describe(x: torch.Tensor) -> torch.Tensor:
     """Pictures [B, 3, H, W] in 0..1 -> [B, 40]: colour 18, directions of edges 8, spectrum of 8 by 8 blocks 14.
 
-    Scaled by constants so that each number lies around 0 and moves by about 1 between pictures: figures made of it compare over time.
+    Scaled by constants so that each number lies around 0 and moves by about 1: figures made of it compare over time.
     """
     x = F.interpolate(x.float(), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
     return torch.cat([_colour(x), _edges(x), _spectrum(x)], dim=1)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,6 @@ def _rows(
 
 
 def _scores(discriminator: Discriminator, rows: Sequence[dict[str, Any]], prompts: Sequence[str]) -> Scores:
-    from dataclasses import replace
-
     values, raw = (torch.tensor([row[k] for row in rows], dtype=torch.float64) for k in ("score", "raw"))
     texts = [prompts[0] if prompts else ""] * len(rows)
     scores = scoring.summed_up(discriminator, values, raw, texts, [-1] * len(rows))
@@ -156,9 +154,12 @@ def best_pictures(scores: Scores, count: int) -> torch.Tensor:
 
 
 def report(scored: Scored, most: int = 50) -> str:
-    """The scores as text, best first, `most` of them; then what was left out, and why."""
-    lines = choosing.table(scored.scores).splitlines()
+    """The scores as text, best first, `most` of them; then what was left out, and why. Files by what their paths do not share."""
+    files = [*scored.scores.files, *(file for file, _ in scored.skipped)]
+    shared = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""
+    short = tuple(os.path.relpath(file, shared) for file in scored.scores.files)
+    lines = choosing.table(replace(scored.scores, files=short)).splitlines()
     more = [f"... and {len(lines) - 1 - most} more"] if len(lines) - 1 > most else []
     count = f"{len(scored.scores.values)} pictures, {scored.kept} of them scored before, {len(scored.skipped)} left out"
-    left = [f"left out {file}: {why}" for file, why in scored.skipped]
+    left = [f"left out {os.path.relpath(file, shared)}: {why}" for file, why in scored.skipped]
     return "\n".join([count, *lines[: most + 1], *more, *left])

@@ -15,7 +15,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Discriminator, Scores
 from ..runtime import Runtime
-from . import choosing, pictures, records, scoring
+from . import choosing, judges, pictures, records, scoring
 
 COLUMNS = ("file", "judge", "version", "score", "raw", "unit", "probability", "percentile", "size", "changed", "stamp")
 EVERY = 5.0  # seconds between writes of what was scored
@@ -36,11 +36,9 @@ class Scored:
 
 def stamp(discriminator: Discriminator, prompts: Sequence[str]) -> str:
     """Which judge it was: another version, file, calibration or prompt gives another stamp."""
-    path = discriminator.path
-    file = [path.stat().st_mtime_ns, path.stat().st_size] if path and path.is_file() else []
     parts = [(stamp(part, ()), weight) for part, weight in discriminator.parts]
-    said = (discriminator.spec, discriminator.kind, file, discriminator.calibration, discriminator.real, parts,
-            discriminator.prior, list(prompts))  # fmt: skip
+    said = (discriminator.spec, discriminator.kind, judges.stamps(discriminator), discriminator.calibration,
+            discriminator.real, parts, discriminator.prior, list(prompts))  # fmt: skip
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 

@@ -12,14 +12,23 @@ import torch
 
 from pipelines.errors import AigcError
 from pipelines.stages import modular
+from pipelines.stages.ended import PICTURES, SOUNDS
 from pipelines.stages.selftest import compare
-from pipelines.stages.selftest.calls import CFG, NEGATIVE, PROMPT, SIDE, STEPS, picture
+from pipelines.stages.selftest.calls import CFG, FRAMES, NEGATIVE, PROMPT, SIDE, STEPS, picture
 
 from . import classes, miniature
 
 INDEX = "modular_model_index.json"
 # A call, and what repeats it whole.
 Prepared = tuple[dict[str, Any], Callable[[], torch.Tensor]]
+# What a family is called with beyond its prompt and size.
+ROWS: dict[str, dict[str, Any]] = {
+    "Echo": {"num_frames": 9},
+    "MiniMaxH3": {"num_frames": 124, "height": 32, "width": 32},  # it makes five seconds at the least
+    "MiniMaxMusic3": {"lyrics": "[verse]\nla la"},
+    # two segments
+    "WanAnimate2": {"driving_video": [picture(i) for i in range(FRAMES)], "segment_frame_length": 5},
+}
 HUB = "somebody/tiny"  # what an index downloaded from the hub names; its files lie beside the index
 
 
@@ -67,9 +76,11 @@ def save_parts(name: str, parts: Mapping[str, Any], folder: Path) -> None:
 
 def write_index(name: str, parts: Mapping[str, Any], folder: Path) -> None:
     """The index of a modular class, its parts beside it."""
+    from diffusers.pipelines.pipeline_loading_utils import _fetch_class_library_tuple
+
     index: dict[str, Any] = {"_class_name": name, "_blocks_class_name": type(blocks_of(name)).__name__}
     for part, value in parts.items():
-        hint = [type(value).__module__.split(".")[0], type(value).__name__]
+        hint = list(_fetch_class_library_tuple(value))
         where = {"pretrained_model_name_or_path": HUB, "subfolder": part, "variant": None, "revision": None}
         index[part] = [*hint, {**where, "type_hint": hint}]
     (folder / INDEX).write_text(json.dumps(index, indent=2), "utf-8")
@@ -78,19 +89,28 @@ def write_index(name: str, parts: Mapping[str, Any], folder: Path) -> None:
 def prepared(name: str, folder: Path, dtype: str) -> list[Prepared]:
     """A class's miniature saved in `folder`: its calls without and with a picture, and what the whole makes of each."""
     save(name, folder)
-    names = {wanted.name for wanted in blocks_of(name).inputs}
-    size = {k: SIDE for k in ("height", "width") if k in names}
-    calls = [size, {**size, "image": picture(3)}] if "image" in names else [size]
-    return [(call, functools.partial(_whole, folder, call, names, dtype)) for call in calls]
+    blocks = blocks_of(name)
+    required = {wanted.name: wanted.required for wanted in blocks.inputs}
+    own = next((row for start, row in ROWS.items() if name.startswith(start)), {})
+    size = {k: SIDE for k in ("height", "width") if k in required} | own
+    calls = [size, {**size, "image": picture(3)}] if "image" in required else [size]
+    outputs = [out.name for out in blocks.outputs if out.name in (*PICTURES, *SOUNDS)]
+    return [
+        (call, functools.partial(_whole, folder, call, set(required), dtype, output))
+        for call in (calls[1:] if required.get("image") else calls)
+        for output in outputs
+    ]
 
 
-def _whole(folder: Path, call: Mapping[str, Any], names: set[str], dtype: str) -> torch.Tensor:
-    given = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, **call}
-    return compare.plain((run(folder, CFG, {k: v for k, v in given.items() if k in names}, dtype),))
+def _whole(folder: Path, call: Mapping[str, Any], names: set[str], dtype: str, output: str) -> torch.Tensor:
+    given = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": STEPS, **compare.SECONDS, **call}
+    return compare.plain((run(folder, CFG, {k: v for k, v in given.items() if k in names}, dtype, output),))
 
 
-def run(folder: Path, cfg: float, call: Mapping[str, Any], dtype: str = "float32") -> torch.Tensor:
-    """A call of the whole pipeline with seed 42, as its own `pt` output; cfg is the guider's strength."""
+def run(
+    folder: Path, cfg: float, call: Mapping[str, Any], dtype: str = "float32", output: str = "images", seed: int = 42
+) -> torch.Tensor:
+    """A call of the whole pipeline, as its own `pt` output; cfg is the guider's strength."""
     import diffusers
 
     diffusers.utils.logging.set_verbosity_error()
@@ -108,9 +128,10 @@ def run(folder: Path, cfg: float, call: Mapping[str, Any], dtype: str = "float32
     pipe.set_progress_bar_config(disable=True)
     if "guider" in pipe.component_names:
         pipe.update_components(guider=pipe.get_component_spec("guider").create(guidance_scale=cfg, enabled=True))
-    generator = torch.Generator("cpu").manual_seed(42)
-    with torch.no_grad():
-        return pipe(**call, generator=generator, output_type="pt", output="images")
+    generator = torch.Generator("cpu").manual_seed(seed)
+    # what a call compiles for itself (Wan-Animate-2's mask) takes a minute and computes the same
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        return pipe(**call, generator=generator, output_type="pt", output=output)
 
 
 def _has_files(spec: Any) -> bool:

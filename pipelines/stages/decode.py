@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..payloads import Model, Trace
 from ..runtime import Runtime
 from . import arguments
 from .convention import from_host, to_host
+from .ended import PICTURES, SOUNDS, Beside, Ended
 from .ending import decoded, recalled
 from .latents import Geometry, batch_rows, check, geometry, untouched
 from .pipe import decoder_name, stage
@@ -37,7 +38,8 @@ def decode_video(
 ) -> tuple[torch.Tensor, float]:
     """LATENT -> (IMAGE [F, H, W, 3] in 0..1, frames a second); several videos of a batch follow each other."""
     trace = latents.get("aigc")
-    given = trace.arguments.get("frame_rate") if isinstance(trace, Trace) else None
+    told = trace.arguments if isinstance(trace, Trace) else {}
+    given = told.get("frame_rate") or told.get("fps")
     return decode_image(model, latents, runtime=runtime), float(given or frames_per_second(model.pipeline_class))
 
 
@@ -45,13 +47,14 @@ def decode_audio(model: Model, latents: Mapping[str, Any], *, runtime: Runtime |
     """LATENT -> AUDIO {"waveform": [B, C, T] in -1..1, "sample_rate": Hz}."""
     runtime = runtime or Runtime()
     with stage(model, "vae", runtime) as pipe:
-        rate = _sample_rate(pipe, getattr(pipe, decoder_name(model)))
-    out = _decode(model, latents, runtime)
+        decoder = getattr(pipe, decoder_name(model))
+        rate = _sample_rate(pipe, decoder)
+    out = _decode(model, latents, runtime, SOUNDS)
     if out.ndim > 3:
         raise AigcError("Expected latents of a sound, got those of a picture: use Decode Image.")
     waveform = out if out.ndim == 3 else out[:, None]
     trace = latents.get("aigc")
-    if isinstance(trace, Trace):
+    if isinstance(trace, Trace) and not isinstance(decoder, Ended):
         seconds = next((trace.arguments[n] for n in SECONDS if trace.arguments.get(n)), None)
         waveform = waveform[..., : int(seconds * rate)] if seconds else waveform
     return {"waveform": _finite(waveform), "sample_rate": rate}
@@ -84,7 +87,7 @@ def encode_image(model: Model, image: torch.Tensor, *, runtime: Runtime | None =
         samples = to_host(shape.family, z, pipe)
     arguments_ = {"height": height, "width": width}
     if shape.dims == 5:
-        arguments_["num_frames"] = (z.shape[2] - 1) * shape.temporal + 1
+        arguments_["num_frames"] = shape.frames(z.shape[2])
     return {"samples": samples, "aigc": Trace(shape.family, samples, raw=z, arguments=arguments_)}
 
 
@@ -97,8 +100,10 @@ def _mean(encoded: Any) -> torch.Tensor:
     return encoded[0]
 
 
-def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch.Tensor:
-    """[B, C, H, W] or [B, F, C, H, W] in 0..1, or a waveform [B, C, T]."""
+def _decode(
+    model: Model, latents: Mapping[str, Any], runtime: Runtime, wanted: Sequence[str] = PICTURES
+) -> torch.Tensor:
+    """[B, C, H, W] or [B, F, C, H, W] in 0..1, or a waveform [B, C, T]; `wanted` is for models that make both."""
     samples = latents["samples"]
     with stage(model, "vae", runtime) as pipe:
         name = decoder_name(model)
@@ -111,6 +116,8 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
         z = z.to(runtime.device, decoder.dtype)
         runtime.check_interrupt()
         carried = latents.get("aigc")
+        if isinstance(decoder, Ended):
+            return decoder.decode(z, *_beside(latents, shape, len(z)), wanted=wanted).float().cpu()
         if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
             return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
@@ -119,6 +126,16 @@ def _decode(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> torch
         parts = z.split(size or len(z), dim)
         out = torch.cat([decoded(pipe, decoder, part, args, kwargs) for part in parts], dim)
         return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()
+
+
+def _beside(latents: Mapping[str, Any], shape: Geometry, rows: int) -> tuple[Beside, ...]:
+    """What goes along with each row of a LATENT, also of one that was changed or taken out of a batch."""
+    trace = latents.get("aigc")
+    if not isinstance(trace, Trace) or trace.pipeline_class != shape.family:
+        return ()
+    known, places = trace.decode_arguments[0], latents.get("batch_index") or ()
+    taken = len(known) != rows and len(places) == rows and max(places, default=0) < len(known)
+    return tuple(known[place] for place in places) if taken else known
 
 
 def _cropped(pipe: Any, out: torch.Tensor, latents: Mapping[str, Any]) -> torch.Tensor:

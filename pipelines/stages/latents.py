@@ -15,6 +15,7 @@ from ..payloads import Model, Trace
 from ..runtime import Runtime
 from .arguments import accepted, frames_name, seconds_name
 from .convention import from_host_shape, to_host
+from .ended import Ended
 from .pipe import decoder_name, skeleton
 from .pixels import Pixels
 
@@ -32,6 +33,7 @@ class Geometry:
     channels: latent channels as `vae.decode` takes them. spatial, temporal: pixels and frames a latent cell.
     dims: 3 for sound [B,C,T], 4 for pictures [B,C,H,W], 5 for video [B,C,T,H,W].
     frames_in_batch: video whose frames lie along the batch (AnimateDiff).
+    chunk: frames and cells of a chunk, for an autoencoder that drops a part of the last one (MiniMax-H3).
     """
 
     family: str
@@ -40,17 +42,32 @@ class Geometry:
     temporal: int
     dims: int
     frames_in_batch: bool = False
+    chunk: tuple[int, int] | None = None
+
+    def cells(self, frames: int) -> int:
+        """Cells along the time of a video of so many frames, of at least so many where they come in chunks."""
+        if self.chunk is None:
+            return (frames - 1) // self.temporal + 1
+        per, kept = self.chunk
+        return max(0, math.ceil((frames - kept) / per)) * kept + 2
+
+    def frames(self, cells: int) -> int:
+        """The inverse of `cells`."""
+        if self.chunk is None:
+            return (cells - 1) * self.temporal + 1
+        per, kept = self.chunk
+        return (cells - 2) // kept * per + kept
 
 
 def geometry(pipe: Any, decoder: Any) -> Geometry:
     """Read the geometry off a pipeline and its autoencoder's config; no weights needed."""
     config, name = decoder.config, type(decoder).__name__
     channels = next((int(config[k]) for k in _CHANNELS if config.get(k)), 4)
-    owner = decoder if isinstance(decoder, Pixels) else pipe
+    owner = decoder if isinstance(decoder, Pixels | Ended) else pipe
     spatial = next((int(v) for k in _SPATIAL if isinstance(v := getattr(owner, k, None), int | float)), 8)
     if name == "AutoencoderKL":  # a pipeline may call a packed patch its scale factor (Bria)
         spatial = 2 ** (len(config["block_out_channels"]) - 1)
-    temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(pipe, k, None), int | float)), 0)
+    temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(owner, k, None), int | float)), 0)
     takes_frames = bool(frames_name(pipe)) or "video" in accepted(pipe)
     # Qwen-Image 2.1 calls a convolution of one frame after the other so, which torch does not know as three-dimensional.
     convolves_time = any(isinstance(m, nn.Conv3d) or type(m).__name__.endswith("Conv3d") for m in decoder.modules())
@@ -60,7 +77,8 @@ def geometry(pipe: Any, decoder: Any) -> Geometry:
         dims = 5
     else:
         dims = 4
-    return Geometry(type(pipe).__name__, channels, spatial, max(temporal, 1), dims, dims == 4 and takes_frames)
+    chunk = decoder.chunk if isinstance(decoder, Ended) else None
+    return Geometry(type(pipe).__name__, channels, spatial, max(temporal, 1), dims, dims == 4 and takes_frames, chunk)
 
 
 def _own_size(pipe: Any, shape: Geometry, name: str) -> int:
@@ -114,7 +132,7 @@ def empty_latents(
         raise AigcError(f"Expected batch_size of at least 1, got {batch_size}: set it to 1 or more.")
     arguments: dict[str, Any] = {}
     if shape.dims == 3:
-        cells, arguments = _sound(pipe, seconds)
+        cells, arguments = _sound(pipe, getattr(pipe, decoder_name(model)), seconds)
         size: tuple[int, ...] = (batch_size, shape.channels, cells)
     else:
         width = width or _own_size(pipe, shape, "width")
@@ -128,7 +146,7 @@ def empty_latents(
         if shape.dims == 5:
             frames = frames or _own_frames(pipe)
             arguments["num_frames"] = frames
-            size = (batch_size, shape.channels, (frames - 1) // shape.temporal + 1, *cells_hw)
+            size = (batch_size, shape.channels, shape.cells(frames), *cells_hw)
         elif shape.frames_in_batch:
             frames = frames or _own_frames(pipe)
             arguments["num_frames"] = frames
@@ -145,14 +163,14 @@ def _own_frames(pipe: Any) -> int:
     return default if isinstance(default, int) else 1
 
 
-def _sound(pipe: Any, seconds: float) -> tuple[int, dict[str, Any]]:
+def _sound(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str, Any]]:
     """Latent cells of a sound and the call's own word for its length.
 
     Raises AigcError when a model of fixed length cannot make it so long, or states neither rate nor hop.
     """
     name, fixed = seconds_name(pipe), pipe.transformer.config.get("sample_size")
-    rate = pipe.vae.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
-    stated = [getattr(pipe.vae, n, None) or pipe.vae.config.get(n) for n in ("hop_length", "downsampling_ratio")]
+    rate = decoder.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
+    stated = [getattr(decoder, n, None) or decoder.config.get(n) for n in ("hop_length", "downsampling_ratio")]
     hop = next((n for n in stated if n), None)
     if not rate or not hop:
         raise AigcError(
@@ -178,11 +196,11 @@ def call_size(pipe: Any, shape: Geometry, latents: Mapping[str, Any]) -> dict[st
     if shape.dims >= 4:
         arguments.update(height=raw[-2] * shape.spatial, width=raw[-1] * shape.spatial)
     if shape.dims == 5:
-        arguments["num_frames"] = (raw[2] - 1) * shape.temporal + 1
+        arguments["num_frames"] = shape.frames(raw[2])
     elif shape.frames_in_batch:
         arguments["num_frames"] = samples.shape[0]
     elif shape.dims == 3 and not any(k == seconds_name(pipe) for k in arguments):
-        arguments.update(_sound(pipe, 0.0)[1])
+        arguments.update(_sound(pipe, getattr(pipe, "ended", None) or pipe.vae, 0.0)[1])
     return arguments
 
 

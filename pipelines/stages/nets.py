@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import torch
@@ -31,7 +33,12 @@ def opened(paths: list[Path], runtime: Runtime, dtype: torch.dtype) -> list[nn.M
 
 
 def release(keep: set[_Key] | None = None) -> None:
-    """Forget every network but those to `keep`."""
+    """Forget every network but those to `keep`. The memory of the others is free when this returns."""
+    dropped = []
     for key in set(_held) - (keep or set()):
         net, runtime = _held.pop(key)
         runtime.release([net])
+        dropped.append(weakref.ref(net))
+        del net
+    if any(net() is not None for net in dropped):
+        gc.collect()  # a sibling pipeline and its watched scheduler lead to each other, and to the network

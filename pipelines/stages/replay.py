@@ -245,6 +245,17 @@ def stopping_at(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
+def calling(modules: Sequence[nn.Module], check: Callable[[], None]) -> Iterator[None]:
+    """Call `check` before each forward of these modules."""
+    handles = [module.register_forward_pre_hook(lambda *_: check()) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def without_seeded(pipe: Any) -> Iterator[None]:
     """Go on without what is drawn from the run's seed, up to `prepare_latents`, before which nothing needs it."""
     names = [name for name in SEEDED if hasattr(pipe, name)]

@@ -12,18 +12,20 @@ from ..errors import AigcError
 from ..guiders import Guider
 from ..payloads import Conditioning, Guide, Model, Trace
 from ..runtime import Runtime
-from ..schedulers import DEFAULT, Watch, watched
+from ..schedulers import DEFAULT, Watch
 from . import arguments, selftest
 from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
 from .ending import latents_of, remembered
 from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
+from .one_by_one import one_by_one
 from .picture_start import start_arguments, steps_of, wants_start
 from .pipe import decoder_name, stage
 from .preview import Preview
 from .reference import reference_arguments, referenced
-from .replay import ENCODE, drawing, replaying
+from .replay import ENCODE, calling, drawing, replaying
+from .scheduled import scheduled
 from .start import Start
 from .steered import steered
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
@@ -32,6 +34,7 @@ from .tail import TailMap, after_prepare, probe
 OnStep = Callable[[int, int, Callable[[], Any]], None]
 
 
+@one_by_one
 def sample(
     model: Model,
     conditioning: Conditioning,
@@ -223,7 +226,7 @@ class _Run:
         generators: list[torch.Generator],
         start: Start | None,
     ) -> tuple[torch.Tensor, Any]:
-        pipe, own = self.pipe, self.pipe.scheduler
+        pipe = self.pipe
         self.generators = [torch.Generator("cpu").manual_seed(one.initial_seed()) for one in generators]
         with ExitStack() as stack:
             stack.enter_context(self._replay(pipe, self.rows))
@@ -231,8 +234,8 @@ class _Run:
             if start is not None:
                 stack.enter_context(after_prepare(pipe, start.prepared))
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
-            pipe.scheduler = watched(own, scheduler, watch)
-            stack.callback(setattr, pipe, "scheduler", own)
+            stack.enter_context(scheduled(pipe, scheduler, watch))
+            stack.enter_context(calling(pipe.writers() if hasattr(pipe, "writers") else [], self.runtime.check_interrupt))
             stack.callback(pipe.maybe_free_model_hooks)
             drawn = generators if len(generators) > 1 else generators[0]
             whole = {**call, **arguments.steps(pipe, steps), "generator": drawn}

@@ -61,7 +61,9 @@ FRAMES_PER_SECOND = (
     ("CogVideoX", 8.0),
     ("Latte", 8.0),
     ("TextToVideoSD", 8.0),
+    ("WanAnimate2", 24.0),
     ("Wan", 16.0),
+    ("Echo", 25.0),
     ("SkyReels", 24.0),
     ("HunyuanVideo", 24.0),
     ("LTX", 25.0),
@@ -87,6 +89,8 @@ BRIDGES = {"depth_estimator", "siglip"}
 # Parts that write from the run's seed before anything is encoded, and the methods which do so: the sampler's alone.
 SEEDED_PARTS = {"vision_language_encoder"}
 SEEDED = ("generate_prior_tokens",)
+# The same among blocks: what a modular pipeline calls such a step before its `denoise`.
+SEEDED_BLOCKS = ("semantic_generator",)
 DECODERS = {"vae", "vqvae", "movq", "vqgan", "vocoder", "audio_vae"}
 
 # How a family names the number of frames of a video.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -9,7 +12,7 @@ from pipelines import stages
 from pipelines.errors import AigcError
 from pipelines.loading import networks
 from pipelines.payloads import Control
-from pipelines.stages import modular
+from pipelines.stages import modular, nets
 
 from . import controls, staged, tiny
 from .controls import CASES, CPU, OTHER, PICTURE
@@ -79,6 +82,22 @@ def test_a_run_with_a_control_leaves_the_model_as_it_was(homes):
     before = controls.run(model, plain)
     controls.run(model, stages.add_control(plain, Control(net, PICTURE)))
     assert torch.equal(controls.run(model, plain), before)
+
+
+@pytest.mark.parametrize("name", ["sd15", "flux"])
+def test_a_control_net_is_gone_when_another_takes_its_place(name, homes, tmp_path):
+    case, (folder, net) = CASES[name], homes(name)
+    second, model = controls.saved_net(case, tmp_path / "second", seed=2), controls.opened(folder)
+    gc.collect()
+    gc.disable()  # the interpreter collects rings when it likes
+    try:
+        controls.run(model, controls.conditioned(model, Control(net, PICTURE)))
+        first = [weakref.ref(one) for one, _ in nets._held.values()]
+        assert [one() is None for one in first] == [False]
+        nets.opened([second], CPU, torch.float32)
+        assert [one() for one in first] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", ["sd15", "sd3", "t2i-sd15"])

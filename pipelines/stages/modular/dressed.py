@@ -12,11 +12,17 @@ import torch
 
 from ... import guiders
 from ...errors import AigcError
-from ..replay import map_tensors
+from ...schedulers import Watch
+from ..ended import Ended
+from ..replay import map_tensors, shadowed
+from ..table import FRAMES, SEEDED_BLOCKS
 
 # Families whose guidance is pos + g (pos - neg) in their classic pipeline: off at 0, and told so to the guider.
 ORIGINAL_FORMULATION = {"ZImageModularPipeline"}
 _CHATTER = ("diffusers.modular_pipelines.modular_pipeline", "diffusers.guiders.guider_utils")
+
+# How large the result will be: known to the sampler, but for families that make another size of what they are given.
+SIZES = ("height", "width", *FRAMES)
 
 Blocks = list[tuple[str, Any]]
 
@@ -55,6 +61,8 @@ class Dressed:
 
     stage_device: torch.device
     chosen_guider: guiders.Guider | None = None
+    ended: Ended | None = None  # what decodes, where an autoencoder alone does not
+    watch: Watch | None = None  # of a run whose schedule is the pipeline's own
 
     @property
     def _execution_device(self) -> torch.device:
@@ -70,6 +78,12 @@ class Dressed:
     def prepare_latents(self, state: Any) -> torch.Tensor:
         """The noise that the denoise block has just drawn [B, ...]; partial denoising changes it in place."""
         return state.get("latents")
+
+    def writers(self) -> list[torch.nn.Module]:
+        """The parts that write from the run's seed before anything is denoised, word after word: each can be stopped."""
+        flow = blocks_by_stage(self.blocks, {})  # type: ignore[attr-defined]
+        names = {spec.name for top in SEEDED_BLOCKS for _, block in flow.get(top, ()) for spec in block.expected_components}
+        return [part for name in sorted(names) if isinstance(part := getattr(self, name, None), torch.nn.Module)]
 
     def guide(self, cfg: float | None) -> None:
         """Fresh guiders of this strength. Specs may come switched off, so switching on is explicit."""
@@ -109,6 +123,9 @@ class Dressed:
                     if out.name in values:
                         value = map_tensors(values[out.name], lambda t: t.to(self.stage_device))
                         state.set(out.name, value, out.kwargs_type)
+        for name in SIZES:
+            if name in values:
+                state.set(name, values[name])
 
     def run(self, state: Any, blocks: Blocks) -> None:
         """Run blocks on the state; a loop over an empty schedule is left out, as some loops fail on one.
@@ -124,7 +141,8 @@ class Dressed:
             if hasattr(block, "set_progress_bar_config"):
                 block.set_progress_bar_config(disable=True)
             try:
-                block(self, state)
+                with watching(block, self.watch):
+                    block(self, state)
             except AigcError:
                 raise
             except ValueError as error:
@@ -141,9 +159,38 @@ class Dressed:
             self.guide(inputs.get("guidance_scale"))
             state = self.begin(flow, inputs)
             self.lay(state, flow, self.encode_prompt(prompt=inputs.get("prompt")))
-            for top in list(flow)[len(before_denoise(flow)) :]:
+            before = before_denoise(flow)
+            for top in (*(t for t in before if t in SEEDED_BLOCKS), *list(flow)[len(before) :]):
+                if top == "decode" and self.ended is not None:
+                    self.ended.hand_on(state)
                 self.run(state, flow[top])
         return state
+
+
+@contextmanager
+def watching(block: Any, watch: Watch | None) -> Iterator[None]:
+    """Tell `watch` of each turn of a loop of blocks, where no scheduler does."""
+    from diffusers import LoopSequentialPipelineBlocks
+
+    if watch is None or not isinstance(block, LoopSequentialPipelineBlocks):
+        yield
+        return
+    step, bar, total = block.loop_step, block.progress_bar, 0
+
+    def progress_bar(*args: Any, **kwargs: Any) -> Any:
+        nonlocal total
+        total = kwargs.get("total") or 0
+        return bar(*args, **kwargs)
+
+    def loop_step(*args: Any, **kwargs: Any) -> Any:
+        components, state = step(*args, **kwargs)
+        watch.done += 1
+        if watch.on_step is not None:
+            watch.on_step(watch.done, max(watch.done, total), lambda: state.latents)
+        return components, state
+
+    with shadowed(block, "progress_bar", progress_bar), shadowed(block, "loop_step", loop_step):
+        yield
 
 
 def dress(cls: type, blocks: Any) -> type:
@@ -153,6 +200,9 @@ def dress(cls: type, blocks: Any) -> type:
         return self.whole(inputs)
 
     known = {p.name: p.default for p in blocks.inputs if p.name is not None}
+    leaves = [block for pairs in blocks_by_stage(blocks, {}).values() for _, block in pairs]
+    lengths = {p.name: p.default for block in leaves for p in block.inputs if p.name in FRAMES and p.default is not None}
+    known.update({name: default for name, default in lengths.items() if known.get(name, 0) is None})
     for extra in ("prompt", "num_inference_steps", "generator"):
         known.setdefault(extra, None)
     if any(spec.name.startswith("guider") for spec in blocks.expected_components):
@@ -164,7 +214,6 @@ def dress(cls: type, blocks: Any) -> type:
     body: dict[str, Any] = {"__call__": call, "__module__": cls.__module__}
     if cls.__name__ in ORIGINAL_FORMULATION:
         body["do_classifier_free_guidance"] = property(lambda self: self._guidance_scale > 0)
-    leaves = [block for pairs in blocks_by_stage(blocks, {}).values() for _, block in pairs]
     if any(hasattr(block, "_pack_latents") for block in leaves):
         body["_pack_latents"] = True
     return type(cls.__name__, (Dressed, cls), body)

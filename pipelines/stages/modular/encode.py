@@ -12,7 +12,8 @@ from ...runtime import Runtime
 from .. import arguments
 from ..encode import call_arguments, check_encodable, encoding_strength, paired
 from ..replay import map_tensors
-from .dressed import before_denoise, blocks_by_stage, quiet
+from ..table import SEEDED_BLOCKS
+from .dressed import SIZES, before_denoise, blocks_by_stage, quiet
 from .folder import present
 from .stage import real_parts, skeleton, stage
 
@@ -39,22 +40,41 @@ def encode_prompt(
     check_encodable([*texts, *negatives])
     plain = skeleton(model, runtime)
     extra = call_arguments(plain, images, extra)
-    inputs = {**arguments.prompts(plain, texts, negatives, guided), **extra}
-    inputs["generator"] = torch.Generator("cpu").manual_seed(0)
-    flow = blocks_by_stage(plain.blocks, inputs)
-    state = plain.begin(flow, inputs)
-    kept: dict[str, Any] = {}
+    rows = list(zip(texts, negatives, strict=True))
+    together = [[row] for row in rows] if plain.ended is not None else [rows]
+    calls = [_inputs(plain, part, guided, extra) for part in together]
+    flow = blocks_by_stage(plain.blocks, calls[0])
+    states = [plain.begin(flow, inputs) for inputs in calls]
+    kept: list[dict[str, Any]] = [{} for _ in calls]
     for top in before_denoise(flow):
-        if _left_out(model, plain, top, inputs):
+        if top in SEEDED_BLOCKS or _left_out(model, plain, top, calls[0]):
             continue
-        runtime.check_interrupt()
-        with quiet(), stage(model, top, runtime, inputs=inputs) as pipe:
-            pipe.guide(encoding_strength(pipe, guided))
-            pipe.run(state, blocks_by_stage(pipe.blocks, inputs)[top])
-        kept.update({out.name: state.get(out.name) for _, block in flow[top] for out in block.intermediate_outputs})
-    result = map_tensors(kept, lambda t: t.detach().cpu())
-    call = Recorded("encode_prompt", inputs.get("prompt"), result)
-    return Conditioning(model.pipeline_class, (call,), texts, negatives, guided, extra)
+        for inputs, state, values in zip(calls, states, kept, strict=True):
+            runtime.check_interrupt()
+            with quiet(), stage(model, top, runtime, inputs=inputs) as pipe:
+                pipe.guide(encoding_strength(pipe, guided))
+                pipe.run(state, blocks_by_stage(pipe.blocks, inputs)[top])
+            values.update(_made(flow[top], state, inputs))
+    recorded = [
+        Recorded("encode_prompt", inputs.get("prompt"), map_tensors(values, lambda t: t.detach().cpu()))
+        for inputs, values in zip(calls, kept, strict=True)
+    ]
+    return Conditioning(model.pipeline_class, tuple(recorded), texts, negatives, guided, extra)
+
+
+def _inputs(pipe: Any, rows: Sequence[tuple[str, str]], guided: bool, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call is given to encode these prompts and negatives."""
+    texts, negatives = zip(*rows, strict=True)
+    generator = torch.Generator("cpu").manual_seed(0)
+    return {**arguments.prompts(pipe, texts, negatives, guided), **extra, "generator": generator}
+
+
+def _made(blocks: Sequence[tuple[str, Any]], state: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What these blocks put into the state. A size only where it was given, and made another: else the sampler knows it."""
+    names = {out.name for _, block in blocks for out in block.intermediate_outputs} - {*SIZES}
+    read = {wanted.name for _, block in blocks for wanted in block.inputs}
+    sizes = {name for name in SIZES if name in read and inputs.get(name) is not None}
+    return {name: state.get(name) for name in (*names, *sizes)}
 
 
 def _left_out(model: Model, plain: Any, top: str, inputs: Mapping[str, Any]) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...errors import AigcError
 from ...payloads import Model
 from ...runtime import Runtime
 from .. import pipe as held
-from ..table import DECODERS
+from ..ended import Ended, reason
+from ..table import DECODERS, SEEDED_BLOCKS
 from . import folder
 from .dressed import blocks_by_stage, dress, quiet
 
@@ -30,7 +30,8 @@ def _role(spec: Any) -> str:
 
 def real_parts(pipe: Any, name: str, inputs: Mapping[str, Any]) -> set[str]:
     """The parts with weights that a stage needs: those its blocks expect, for a call with these inputs."""
-    blocks = blocks_by_stage(pipe.blocks, inputs).get(TOP.get(name, name), [])
+    flow, tops = blocks_by_stage(pipe.blocks, inputs), [TOP.get(name, name)]
+    blocks = [pair for top in (*tops, *(SEEDED_BLOCKS if name == "denoiser" else ())) for pair in flow.get(top, [])]
     wanted = {spec.name for _, block in blocks for spec in block.expected_components}
     return {n for n in wanted if n in pipe._component_specs and folder.is_module(pipe._component_specs[n])}
 
@@ -41,6 +42,9 @@ def build(model: Model, real: set[str], runtime: Runtime) -> held.Stage:
         bare = folder.bare(model)
         pipe = dress(type(bare), bare.blocks)(blocks=bare.blocks, pretrained_model_name_or_path=str(model.path))
     pipe.stage_device = runtime.device
+    ended = bool(reason(pipe))
+    if ended:
+        pipe.ended = Ended(pipe, blocks_by_stage(pipe.blocks, {})["decode"])
     for name, spec in pipe._component_specs.items():
         if spec.default_creation_method == "from_config":
             continue
@@ -50,7 +54,7 @@ def build(model: Model, real: set[str], runtime: Runtime) -> held.Stage:
         dtype = runtime.dtype_for(_role(spec), model.dtype)
         if name in real:
             setattr(pipe, name, folder.load(model, spec, dtype))
-        elif _role(spec) != "text":
+        elif _role(spec) != "text" and (folder.present(model, spec) or not ended):
             setattr(pipe, name, folder.stub(model, spec, runtime.device, dtype))
     return held.Stage(pipe, [p for n in sorted(real) if isinstance(p := getattr(pipe, n), nn.Module)], runtime)
 
@@ -107,13 +111,12 @@ def skeleton(model: Model, runtime: Runtime) -> Any:
 
 
 def decoder_name(model: Model) -> str:
-    """The part that turns latents into pictures. Raises AigcError for a model without an autoencoder."""
+    """The part that turns latents into pictures, or "ended" where the pipeline's own blocks do."""
     with quiet():
-        specs = folder.bare(model)._component_specs
+        bare = folder.bare(model)
+    if reason(bare):
+        return "ended"
+    specs = bare._component_specs
     codecs = [name for name, spec in specs.items() if folder.is_module(spec) and _role(spec) == "vae"]
     names = [name for name in codecs if name not in ("vocoder", "audio_vae")]
-    if not names:
-        raise AigcError(
-            f"Expected a model with an autoencoder, got {model.pipeline_class}, which has no latents to pass on."
-        )
     return "vae" if "vae" in names else names[0]

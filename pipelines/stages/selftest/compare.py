@@ -91,9 +91,8 @@ def staged(folder: Path, call: dict[str, Any], expected: torch.Tensor, dtype: st
     )
     frames = next((call[k] for k in FRAMES if k in call), 0)
     sound = expected.ndim < 4
-    given: dict[str, Any] = (
-        {"seconds": 1.0} if sound else {"frames": frames, **{k: call.get(k, calls.SIDE) for k in ("width", "height")}}
-    )
+    side = {k: call.get(k, calls.SIDE) for k in ("width", "height") if not sound or k in call}
+    given: dict[str, Any] = {"frames": frames, **side, **({"seconds": 1.0} if sound else {})}
     latents = stages.empty_latents(model, **given)
     out = stages.sample(model, cond, latents, seed=42, steps=calls.STEPS, cfg=calls.CFG, runtime=runtime)
     if sound:

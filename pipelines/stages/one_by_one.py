@@ -1,0 +1,85 @@
+"""Families that are sampled one row at a time, and as a whole: their calls take one prompt and one seed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import AigcError
+from ..payloads import Conditioning, Guide, Model
+from ..runtime import Runtime
+from .ended import ALONG, Ended, padded, reason
+from .latents import batch_rows, check, geometry
+from .pipe import decoder_name, skeleton
+
+Sample = Callable[..., dict[str, Any]]
+
+
+def one_by_one(sample: Sample) -> Sample:
+    """`sample`, called once for each row of a family whose own blocks decode; for all others unchanged."""
+
+    @functools.wraps(sample)
+    def rows_of(
+        model: Model, conditioning: Conditioning, latents: Mapping[str, Any], *, seed: int = 0, **given: Any
+    ) -> dict[str, Any]:
+        pipe = skeleton(model, given.get("runtime") or Runtime())
+        decoder = getattr(pipe, decoder_name(model))
+        whole = given.get("denoise", 1.0) == 0 or conditioning.pipeline_class != model.pipeline_class
+        if not isinstance(decoder, Ended) or whole:
+            return sample(model, conditioning, latents, seed=seed, **given)
+        shape = geometry(pipe, decoder)
+        check(shape, latents["samples"])
+        _check_whole(pipe, latents, given.get("denoise", 1.0), given.get("guide"))
+        rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
+        places = list(latents.get("batch_index") or range(len(rows)))
+        places = places if len(places) == len(rows) else list(range(len(rows)))
+        made = []
+        for i, row in enumerate(rows):
+            one = {**latents, "samples": latents["samples"][i : i + 1] if len(latents["samples"]) > 1 else latents["samples"]}
+            one.pop("batch_index", None)
+            step = _later(given.get("on_step"), i, len(rows))
+            made.append(sample(model, _narrowed(conditioning, row), one, seed=seed + places[i], **{**given, "on_step": step}))
+        return _together(latents, made)
+
+    return rows_of
+
+
+def _check_whole(pipe: Any, latents: Mapping[str, Any], denoise: float, guide: Guide | None) -> None:
+    """Raise AigcError for what needs the way from a LATENT back into the denoiser's space."""
+    partly = f"denoise {denoise}" if 0 < denoise < 1 else "a noise mask" if latents.get("noise_mask") is not None else ""
+    partly = partly or ("a judge" if guide is not None and guide.weight else "")
+    if partly:
+        raise AigcError(
+            f"Expected a run from pure noise for {type(pipe).__name__}, got {partly}: {reason(pipe)}, so there is no way "
+            "back from its LATENT into the denoiser. Set denoise to 1, without mask and judge."
+        )
+
+
+def _narrowed(conditioning: Conditioning, row: int) -> Conditioning:
+    """The conditioning of one of its prompts, each of which was recorded by itself."""
+    texts, negatives = conditioning.prompts[row : row + 1], conditioning.negative_prompts[row : row + 1]
+    return replace(conditioning, prompts=texts, negative_prompts=negatives, calls=conditioning.calls[row : row + 1])
+
+
+def _later(on_step: Callable[..., None] | None, before: int, rows: int) -> Callable[..., None] | None:
+    """Steps of one row as those of all: `before` rows are done."""
+    if on_step is None:
+        return None
+    return lambda done, total, preview: on_step(before * total + done, rows * total, preview)
+
+
+def _together(given: Mapping[str, Any], made: list[dict[str, Any]]) -> dict[str, Any]:
+    """One LATENT of the rows' own; shorter ones end in zeros, and `Beside` knows their lengths."""
+    if len(made) == 1:
+        return {**made[0], **{k: v for k, v in given.items() if k == "batch_index"}}
+    traces = [one["aigc"] for one in made]
+    samples = padded([one["samples"] for one in made], ALONG)
+    trace = replace(
+        traces[0],
+        samples=samples,
+        raw=padded([trace.raw for trace in traces], ALONG),
+        decode_arguments=(tuple(beside for trace in traces for beside in trace.decode_arguments[0]), {}),
+    )
+    return {**given, "samples": samples, "aigc": trace}

@@ -129,8 +129,7 @@ def run(
     if "guider" in pipe.component_names:
         pipe.update_components(guider=pipe.get_component_spec("guider").create(guidance_scale=cfg, enabled=True))
     generator = torch.Generator("cpu").manual_seed(seed)
-    # what a call compiles for itself (Wan-Animate-2's mask) takes a minute and computes the same
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+    with torch.no_grad():
         return pipe(**call, generator=generator, output_type="pt", output=output)
 
 

@@ -20,6 +20,7 @@ from .replay import map_tensors
 
 # What decoding blocks call their results.
 PICTURES, SOUNDS = ("videos", "images"), ("audio", "audios")
+ENDED = "ended"  # the name by which a pipeline has its `Ended`
 ALONG = 2  # the dimension along which pieces of a long result follow each other: frames, or moments of a sound
 
 Blocks = list[tuple[str, Any]]

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import AigcError
 from ..payloads import Conditioning, Guide, Model
 from ..runtime import Runtime
-from .ended import ALONG, Ended, padded, reason
+from .ended import ALONG, ENDED, padded, reason
 from .latents import batch_rows, check, geometry
 from .pipe import decoder_name, skeleton
 
@@ -24,23 +24,23 @@ def one_by_one(sample: Sample) -> Sample:
     def rows_of(
         model: Model, conditioning: Conditioning, latents: Mapping[str, Any], *, seed: int = 0, **given: Any
     ) -> dict[str, Any]:
-        pipe = skeleton(model, given.get("runtime") or Runtime())
-        decoder = getattr(pipe, decoder_name(model))
-        whole = given.get("denoise", 1.0) == 0 or conditioning.pipeline_class != model.pipeline_class
-        if not isinstance(decoder, Ended) or whole:
+        at_once = given.get("denoise", 1.0) == 0 or conditioning.pipeline_class != model.pipeline_class
+        if at_once or decoder_name(model) != ENDED:
             return sample(model, conditioning, latents, seed=seed, **given)
-        shape = geometry(pipe, decoder)
+        pipe = skeleton(model, given.get("runtime") or Runtime())
+        shape = geometry(pipe, pipe.ended)
         check(shape, latents["samples"])
         _check_whole(pipe, latents, given.get("denoise", 1.0), given.get("guide"))
         rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
         places = list(latents.get("batch_index") or range(len(rows)))
         places = places if len(places) == len(rows) else list(range(len(rows)))
+        plain = {k: v for k, v in latents.items() if k != "batch_index"}
+        samples = latents["samples"].expand(len(rows), *latents["samples"].shape[1:])
         made = []
         for i, row in enumerate(rows):
-            one = {**latents, "samples": latents["samples"][i : i + 1] if len(latents["samples"]) > 1 else latents["samples"]}
-            one.pop("batch_index", None)
-            step = _later(given.get("on_step"), i, len(rows))
-            made.append(sample(model, _narrowed(conditioning, row), one, seed=seed + places[i], **{**given, "on_step": step}))
+            one, report = {**plain, "samples": samples[i : i + 1]}, _later(given.get("on_step"), i, len(rows))
+            options = {**given, "seed": seed + places[i], "on_step": report}
+            made.append(sample(model, _narrowed(conditioning, row), one, **options))
         return _together(latents, made)
 
     return rows_of
@@ -48,8 +48,12 @@ def one_by_one(sample: Sample) -> Sample:
 
 def _check_whole(pipe: Any, latents: Mapping[str, Any], denoise: float, guide: Guide | None) -> None:
     """Raise AigcError for what needs the way from a LATENT back into the denoiser's space."""
-    partly = f"denoise {denoise}" if 0 < denoise < 1 else "a noise mask" if latents.get("noise_mask") is not None else ""
-    partly = partly or ("a judge" if guide is not None and guide.weight else "")
+    got = {
+        f"denoise {denoise}": 0 < denoise < 1,
+        "a noise mask": latents.get("noise_mask") is not None,
+        "a judge": guide is not None and bool(guide.weight),
+    }
+    partly = next((word for word, given in got.items() if given), "")
     if partly:
         raise AigcError(
             f"Expected a run from pure noise for {type(pipe).__name__}, got {partly}: {reason(pipe)}, so there is no way "

@@ -235,7 +235,9 @@ class _Run:
                 stack.enter_context(after_prepare(pipe, start.prepared))
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
             stack.enter_context(scheduled(pipe, scheduler, watch))
-            stack.enter_context(calling(pipe.writers() if hasattr(pipe, "writers") else [], self.runtime.check_interrupt))
+            stack.enter_context(
+                calling(pipe.writers() if hasattr(pipe, "writers") else [], self.runtime.check_interrupt)
+            )
             stack.callback(pipe.maybe_free_model_hooks)
             drawn = generators if len(generators) > 1 else generators[0]
             whole = {**call, **arguments.steps(pipe, steps), "generator": drawn}

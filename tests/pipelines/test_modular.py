@@ -14,6 +14,7 @@ from pipelines.errors import AigcError
 from pipelines.runtime import Runtime
 from pipelines.stages import modular
 from pipelines.stages import pipe as pipes
+from pipelines.stages.modular import folder as folders
 
 from . import staged, tiny_modular
 
@@ -200,16 +201,21 @@ def test_a_folder_is_modular_by_its_index_and_others_are_refused_in_one_sentence
             {"_class_name": "AnimaModularPipeline", "vae": ["os", "system", {"type_hint": ["os", "system"]}]},
             "Expected a class of diffusers or transformers",
         ),
-        ("sound", {"_class_name": "MiniMaxMusic3ModularPipeline"}, "no autoencoder"),
-        ("unwatched", {"_class_name": "EchoModularPipeline"}, "keeps its schedule to itself"),
-        ("both", {"_class_name": "MiniMaxH3ModularPipeline"}, "pictures and sound at once"),
-        ("loop", {"_class_name": "WanAnimate2ModularPipeline"}, "no autoencoder"),
     ):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "modular_model_index.json").write_text(json.dumps(index), "utf-8")
         with pytest.raises(AigcError, match=message):
             modular.open_folder(folder)
+
+
+def test_blocks_that_do_not_decode_are_refused(folder_of):
+    made = blocks.blocks_of("AnimaModularPipeline")
+    made.sub_blocks.pop("decode")
+    with pytest.raises(
+        AigcError, match=r"split into stages, got AnimaModularPipeline: its blocks are .*denoise, without"
+    ):
+        folders._check_stages(made.init_pipeline(str(folder_of("anima"))))
 
 
 def test_what_a_block_refuses_is_told_in_its_own_words(folder_of):

@@ -82,7 +82,9 @@ class Dressed:
     def writers(self) -> list[torch.nn.Module]:
         """The parts that write from the run's seed before anything is denoised, word after word: each can be stopped."""
         flow = blocks_by_stage(self.blocks, {})  # type: ignore[attr-defined]
-        names = {spec.name for top in SEEDED_BLOCKS for _, block in flow.get(top, ()) for spec in block.expected_components}
+        names = {
+            spec.name for top in SEEDED_BLOCKS for _, block in flow.get(top, ()) for spec in block.expected_components
+        }
         return [part for name in sorted(names) if isinstance(part := getattr(self, name, None), torch.nn.Module)]
 
     def guide(self, cfg: float | None) -> None:
@@ -201,7 +203,9 @@ def dress(cls: type, blocks: Any) -> type:
 
     known = {p.name: p.default for p in blocks.inputs if p.name is not None}
     leaves = [block for pairs in blocks_by_stage(blocks, {}).values() for _, block in pairs]
-    lengths = {p.name: p.default for block in leaves for p in block.inputs if p.name in FRAMES and p.default is not None}
+    lengths = {
+        p.name: p.default for block in leaves for p in block.inputs if p.name in FRAMES and p.default is not None
+    }
     known.update({name: default for name, default in lengths.items() if known.get(name, 0) is None})
     for extra in ("prompt", "num_inference_steps", "generator"):
         known.setdefault(extra, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ...errors import AigcError
 from ...payloads import Conditioning, Model, Recorded
 from ...runtime import Runtime
 from .. import arguments
@@ -44,6 +45,7 @@ def encode_prompt(
     together = [[row] for row in rows] if plain.ended is not None else [rows]
     calls = [_inputs(plain, part, guided, extra) for part in together]
     flow = blocks_by_stage(plain.blocks, calls[0])
+    _check_written(plain, flow, calls[0])
     states = [plain.begin(flow, inputs) for inputs in calls]
     kept: list[dict[str, Any]] = [{} for _ in calls]
     for top in before_denoise(flow):
@@ -67,6 +69,16 @@ def _inputs(pipe: Any, rows: Sequence[tuple[str, str]], guided: bool, extra: Map
     texts, negatives = zip(*rows, strict=True)
     generator = torch.Generator("cpu").manual_seed(0)
     return {**arguments.prompts(pipe, texts, negatives, guided), **extra, "generator": generator}
+
+
+def _check_written(pipe: Any, flow: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    """Raise AigcError for what blocks that the sampler runs must be given, and are not."""
+    blocks = [block for top in SEEDED_BLOCKS for _, block in flow.get(top, ())]
+    made = {out.name for block in blocks for out in block.intermediate_outputs}
+    wanted = {w.name for block in blocks for w in block.inputs if w.required and w.name not in made}
+    missing = sorted(name for name in wanted if inputs.get(name) is None)
+    if missing:
+        raise AigcError(f"Expected {', '.join(missing)} for {type(pipe).__name__}, got none: give it as an argument.")
 
 
 def _made(blocks: Sequence[tuple[str, Any]], state: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import nn
 from ...payloads import Model
 from ...runtime import Runtime
 from .. import pipe as held
-from ..ended import Ended, reason
+from ..ended import ENDED, Ended, reason
 from ..table import DECODERS, SEEDED_BLOCKS
 from . import folder
 from .dressed import blocks_by_stage, dress, quiet
@@ -111,11 +111,11 @@ def skeleton(model: Model, runtime: Runtime) -> Any:
 
 
 def decoder_name(model: Model) -> str:
-    """The part that turns latents into pictures, or "ended" where the pipeline's own blocks do."""
+    """The part that turns latents into pictures, or ENDED where the pipeline's own blocks do."""
     with quiet():
         bare = folder.bare(model)
     if reason(bare):
-        return "ended"
+        return ENDED
     specs = bare._component_specs
     codecs = [name for name, spec in specs.items() if folder.is_module(spec) and _role(spec) == "vae"]
     names = [name for name in codecs if name not in ("vocoder", "audio_vae")]

@@ -137,7 +137,7 @@ def test_a_batch_of_one_prompt_draws_a_row_from_each_seed(folder_of):
 def test_shorter_rows_end_in_silence():
     rows = [torch.ones(1, 2, 3), torch.ones(1, 2, 5)]
     assert ended.padded(rows, 2).sum(dim=(1, 2)).tolist() == [6, 10]
-    assert ended.padded(rows, -1).shape == (2, 2, 5)
+    assert ended.padded(rows, 2).shape == (2, 2, 5)
 
 
 @pytest.mark.parametrize("name", ["echo", "wan"])

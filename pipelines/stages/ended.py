@@ -62,6 +62,8 @@ class Ended(nn.Module):
     """
 
     dtype: torch.dtype | None = None  # a LATENT comes back as it left
+    pipe: Any
+    blocks: Blocks
 
     def __init__(self, pipe: Any, blocks: Blocks) -> None:
         super().__init__()
@@ -129,11 +131,12 @@ class Ended(nn.Module):
     def hand_on(self, state: Any) -> None:
         """End a call before its decoding blocks: `decode` is asked for what they would read, of one row."""
         values = {name: state.get(name) for name in self._inputs(self.blocks) if state.get(name) is not None}
-        main = values.pop(self.handed)
+        main: Any = values.pop(self.handed)
         pieces = main if isinstance(main, list) else [main]
         lengths = tuple(piece.shape[ALONG] for piece in pieces) if isinstance(main, list) else ()
         kept = map_tensors(remembered(values), lambda t: t.detach().cpu())
-        self.decode(torch.cat(pieces, ALONG) if lengths else main, Beside(kept, lengths))
+        z: torch.Tensor = torch.cat(pieces, ALONG) if lengths else pieces[0]
+        self.decode(z, Beside(kept, lengths))
 
     def encode(self, *_: Any) -> Any:
         raise AigcError(

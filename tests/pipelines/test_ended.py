@@ -194,11 +194,12 @@ def test_what_needs_the_way_back_into_the_denoiser_is_refused(folder_of):
     cond, empty = encoded("echo", model), stages.empty_latents(model, **CASES["echo"][2])
     masked = {**empty, "noise_mask": torch.ones(1, 8, 8)}
     judge = Guide(discriminator=None, weight=1.0)  # type: ignore[arg-type]
-    for options, word in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"denoise": 0.5}, "denoise 0.5"),
         ({"latents": masked}, "a noise mask"),
         ({"guide": judge}, "a judge"),
-    ):
+    ]
+    for options, word in refused:
         with pytest.raises(AigcError, match=f"run from pure noise for EchoModularPipeline, got {word}: it keeps its"):
             sampled("echo", model, cond, **options)
     assert torch.equal(sampled("echo", model, cond, latents=empty, denoise=0.0)["samples"], empty["samples"])

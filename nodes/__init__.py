@@ -15,6 +15,7 @@ NODES = {
     "latent": ("EmptyLatents", "EncodeImage"),
     "sample": ("Sample",),
     "guide": ("Guider",),
+    "search": ("BestOfN", "SteerParticles", "SearchNoise"),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
     "calibrate": ("CalibrateDiscriminator", "CombineDiscriminators"),
     "choose": ("Gate",),

@@ -185,8 +185,9 @@ def replaying(
         strict = label == ENCODE or encode is not None
         known = [c for c in calls if c.method == label and (not strict or c.size == size)]
         mine = [c for c in waiting if any(c is k for k in known)] or known[-1:]
-        wanted = _rows_of(asked, rows) if label != ENCODE else None
-        chosen = next((c for c in mine if wanted is not None and _singles(c.prompt) == wanted), next(iter(mine), None))
+        wanted = _by_row(asked, rows) if label != ENCODE else None
+        same = (c for c in mine if wanted is not None and _is_for(c.prompt, wanted))
+        chosen = next(same, next(iter(mine), None))
         waiting[:] = [c for c in waiting if c is not chosen]  # by identity: tensors do not compare to one truth
         return chosen
 
@@ -219,13 +220,18 @@ def _singles(prompt: Any) -> tuple[str, ...] | None:
     return (prompt,) if isinstance(prompt, str) else tuple(prompt)
 
 
-def _rows_of(asked: Any, rows: Sequence[int]) -> tuple[str, ...] | None:
-    """The distinct prompts behind an expanded list, in recorded order."""
+def _by_row(asked: Any, rows: Sequence[int]) -> dict[int, str] | None:
+    """The prompt that an expanded list asks for, by its place in the record; a batch may leave some of them out."""
     asked = _singles(asked)
     if asked is None or len(asked) != len(rows):
-        return asked
-    first = {row: asked[i] for i, row in reversed(list(enumerate(rows)))}
-    return tuple(first[row] for row in sorted(first))
+        return None if asked is None else dict(enumerate(asked))
+    return dict(zip(rows, asked))
+
+
+def _is_for(prompt: Any, wanted: dict[int, str]) -> bool:
+    """Whether a recorded call was for these prompts."""
+    known = _singles(prompt)
+    return known is not None and max(wanted, default=0) < len(known) and all(known[i] == t for i, t in wanted.items())
 
 
 def _done(*_: Any, **__: Any) -> None:

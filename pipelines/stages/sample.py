@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,6 +20,7 @@ from .ending import latents_of, remembered
 from .guided import guided_by
 from .latents import Geometry, batch_rows, call_size, check, geometry
 from .one_by_one import one_by_one
+from .pause import Pause, Paused, asked_each_step
 from .picture_start import start_arguments, steps_of, wants_start
 from .pipe import decoder_name, stage
 from .preview import Preview
@@ -62,7 +63,29 @@ def sample(
     on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
     Returns a LATENT. Raises AigcError when an input does not fit the model.
     """
-    runtime = runtime or Runtime()
+    given = {"seed": seed, "steps": steps, "cfg": cfg, "scheduler": scheduler, "denoise": denoise}
+    steered_by = {"guider": guider, "guide": guide}
+    return sampled(model, conditioning, latents, **given, **steered_by, on_step=on_step, runtime=runtime or Runtime())
+
+
+def sampled(
+    model: Model,
+    conditioning: Conditioning,
+    latents: Mapping[str, Any],
+    *,
+    seed: int,
+    steps: int,
+    cfg: float,
+    scheduler: str,
+    denoise: float,
+    guider: Guider | None = None,
+    guide: Guide | None = None,
+    on_step: OnStep | None,
+    runtime: Runtime,
+    rows: Sequence[int] | None = None,
+    pause: Pause | None = None,
+) -> dict[str, Any]:
+    """`sample`, for these rows of the prompts, and with a stop on the way. Raises Paused where it stops."""
     _check_numbers(model, conditioning, steps, cfg, denoise)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "denoiser", runtime))
@@ -70,7 +93,7 @@ def sample(
         check(shape, latents["samples"])
         if denoise == 0:
             return dict(latents)
-        rows = batch_rows(len(conditioning.prompts), latents["samples"], shape)
+        rows = batch_rows(len(conditioning.prompts), latents["samples"], shape) if rows is None else list(rows)
         controls = active(conditioning.controls)
         whole = stack.enter_context(controlled(pipe, model, controls, runtime))
         stack.enter_context(referenced(whole, conditioning.references))
@@ -92,7 +115,16 @@ def sample(
             **control_arguments(whole, controls, call, len(rows)),
             **reference_arguments(conditioning.references),
         }
-        z, rest = run({**call, **pictures}, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+        whole_call = {**call, **pictures}
+        if pause is not None:
+            stack.enter_context(pause.prepared(whole, asked_each_step(whole, model), runtime.device))
+            run.pause = pause
+        try:
+            z, rest = run(whole_call, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+        except Paused:
+            assert pause is not None
+            pause.finish(rows, latents, shape.family, pipe, start.map if start else lambda: run.tail_map(call))
+            raise
     selftest.begin(model)
     return _latent(latents, shape, z, rest, pipe, call, conditioning)
 
@@ -158,6 +190,7 @@ class _Run:
         self.model, self.pipe, self.plain, self.shape, self.guided = model, pipe, plain, shape, guided
         self.decoder = getattr(pipe, decoder_name(model))
         self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
+        self.pause: Pause | None = None
         self.generators: list[torch.Generator] = []  # for what draws from none: seeded as the run's, apart from them
 
     def _replay(self, pipe: Any, rows: list[int]) -> Any:
@@ -235,6 +268,8 @@ class _Run:
                 stack.enter_context(after_prepare(pipe, start.prepared))
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
             stack.enter_context(scheduled(pipe, scheduler, watch))
+            if self.pause is not None:
+                self.pause.lay(pipe.scheduler, generators)
             stack.enter_context(
                 calling(pipe.writers() if hasattr(pipe, "writers") else [], self.runtime.check_interrupt)
             )

@@ -19,7 +19,7 @@ CFG = "How strongly to follow the prompt. 1 switches guidance off and halves the
 class BestOfN(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import schedulers
+        from ..pipelines import schedulers, search
 
         return schema(
             node_id="AIGC_BestOfN",
@@ -64,6 +64,14 @@ class BestOfN(Node):
                     "finished. auto: what was measured on the embedded model.",
                 ),
                 inp(
+                    io.Combo.Input,
+                    "judge_on",
+                    options=list(search.ON),
+                    default="drafts",
+                    tooltip="drafts: the same noise sampled in fewer steps. estimates: what each looks to become at that step; "
+                    "nothing is sampled twice, but little can be told early.",
+                ),
+                inp(
                     io.Int.Input,
                     "at_once",
                     default=0,
@@ -95,6 +103,7 @@ class BestOfN(Node):
         cfg: float,
         scheduler: str,
         halvings: str,
+        judge_on: str,
         at_once: int,
     ) -> io.NodeOutput:
         from ..pipelines import search
@@ -102,7 +111,8 @@ class BestOfN(Node):
         sampler = search.Sampler(
             model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter()
         )
-        options = {"candidates": candidates, "keep": keep, "shares": search.shares_of(halvings), "at_once": at_once}
+        plan = search.plan_of(halvings, judge_on)
+        options = {"candidates": candidates, "keep": keep, "plan": plan, "at_once": at_once}
         found = search.best_of(sampler, latents, discriminator, **options)
         return io.NodeOutput(found.latents, found.scores, found.report)
 
@@ -215,7 +225,7 @@ class SteerParticles(Node):
             model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter()
         )
         options = {"strength": strength, "potential": potential, "threshold": threshold}
-        shares = search.shares_of(resample_at, auto=(0.2, 0.4, 0.6, 0.8))
+        shares = search.shares_of(resample_at)
         found = search.steer_particles(sampler, latents, discriminator, particles=particles, shares=shares, **options)
         return io.NodeOutput(found.latents, found.scores, found.all_latents, found.all_scores, found.report)
 

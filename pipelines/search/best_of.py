@@ -1,13 +1,14 @@
-"""Best of N by successive halving: candidates are judged on the way, and the hopeless ones end there.
+"""Best of N by successive halving: candidates are judged before they are finished, and the hopeless ones end there.
 
-Jamieson and Talwalkar 2016, arXiv 1502.07943: judge all cheaply, keep the better half, spend more on those. What is cheap
-here is the estimate of the clean sample that a diffusion sampler has at every step.
+Jamieson and Talwalkar 2016, arXiv 1502.07943: judge all cheaply, keep the better ones, spend more on those. Two things are
+cheap here: a draft, which is the same noise sampled in fewer steps, and the estimate of the clean sample that a sampler has
+at every step. A draft costs steps that are not used again, and says far more of details.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,34 +20,58 @@ from ..stages.particles import Sampler, spread
 from .judged import Found, by_prompt, check, estimated, found, rated, together
 from .progress import Progress
 
-SHARES = (0.3, 0.6)
+ON = ("drafts", "estimates")
 
 
-def shares_of(text: str, auto: tuple[float, ...] = SHARES) -> tuple[float, ...]:
-    """The shares of the steps after which to judge: "auto", "off", or numbers in 0..1. Raises AigcError for other text."""
+@dataclass(frozen=True)
+class Plan:
+    """When candidates are judged: after `shares` of the steps, one of `factor` going on each time.
+
+    drafts: the judge sees the same noise sampled in that share of the steps; else the estimate at that step, where the rest
+    goes on.
+    """
+
+    shares: tuple[float, ...] = ()
+    factor: int = 2
+    drafts: bool = True
+
+
+OFF = Plan()
+AUTO = {"drafts": Plan((0.27,), 4), "estimates": Plan((0.5, 0.75), 2, False)}  # benchmarks/measures/best_of_halving.py
+
+
+def shares_of(text: str) -> tuple[float, ...]:
+    """Rising shares of the steps, 0..1, none for "off". Raises AigcError for other text."""
     word = text.strip().lower()
-    if word in ("auto", ""):
-        return auto
-    if word == "off":
-        return ()
     try:
-        shares = tuple(float(part) for part in word.replace(",", " ").split())
+        shares = () if word == "off" else tuple(float(part) for part in word.replace(",", " ").split())
     except ValueError:
         shares = (-1.0,)
     if any(not 0 < share < 1 for share in shares) or list(shares) != sorted(set(shares)):
         raise AigcError(
-            f"Expected auto, off, or rising shares of the steps between 0 and 1, got '{text}': 0.5, 0.75 judges "
-            "after half and three quarters of them."
+            f"Expected auto, off, or rising shares of the steps between 0 and 1, got '{text}': 0.5, 0.75 judges after half and "
+            "three quarters of them."
         )
     return shares
 
 
-def survivors(candidates: int, keep: int, shares: Sequence[float]) -> list[int]:
-    """How many of a prompt's candidates go on after each share: the better half, but never fewer than are kept."""
+def plan_of(text: str, on: str = "drafts") -> Plan:
+    """ "auto", "off", or the shares at which the worse half is dropped. Raises AigcError for other text."""
+    if on not in ON:
+        raise AigcError(f"Expected to judge on drafts or estimates, got '{on}'.")
+    if text.strip().lower() in ("", "auto"):
+        return AUTO[on]
+    return Plan(shares_of(text), 2, on == "drafts")
+
+
+def survivors(candidates: int, keep: int, plan: Plan) -> list[tuple[float, int]]:
+    """After which share how many of a prompt's candidates go on: never fewer than are kept, and no share for nothing."""
     left, out = candidates, []
-    for _ in shares:
-        left = max(keep, (left + 1) // 2)
-        out.append(left)
+    for share in plan.shares:
+        then = max(keep, -(-left // plan.factor))
+        if then < left:
+            out.append((share, then))
+        left = then
     return out
 
 
@@ -57,42 +82,69 @@ def best_of(
     *,
     candidates: int = 8,
     keep: int = 1,
-    shares: Sequence[float] = SHARES,
+    plan: Plan = AUTO["drafts"],
     at_once: int = 0,
 ) -> Found:
     """The best `keep` of `candidates` for each prompt; candidate i has the noise of seed + i.
 
-    latents: a LATENT of one row, or one a prompt. shares: where candidates are judged and the worse half is dropped; none
-    for a plain best of N. at_once: how many rows are sampled at a time, 0 for all.
-    Raises AigcError when an input does not fit, or the model or scheduler cannot be stopped part-way.
+    latents: a LATENT of one row, or one a prompt. plan: OFF for a plain best of N. at_once: how many rows are sampled at a
+    time, 0 for all. Raises AigcError when an input does not fit, or the model or scheduler cannot be stopped part-way.
     """
     if not 1 <= keep <= candidates:
         raise AigcError(f"Expected to keep between 1 and all {candidates} candidates, got {keep}: change keep.")
     check(judge, latents, sampler.runtime)
     batch, rows = spread(sampler.model, sampler.conditioning, latents, candidates, sampler.runtime)
-    prompts, left = len(sampler.conditioning.prompts), survivors(candidates, keep, shares)
-    shares = [share for share, now, then in zip(shares, [candidates, *left], left) if then < now]
-    left = [then for now, then in zip([candidates, *left], left) if then < now]
-    ends = [*shares, 1.0]
-    work = sum(n * (b - a) for n, a, b in zip([candidates, *left], [0.0, *shares], ends)) * prompts * sampler.steps
-    progress = Progress(sampler.on_step, work, sampler.steps)
-    run = _Pieces(replace(sampler, on_step=progress, estimates=True), progress, at_once or len(rows))
+    rounds = survivors(candidates, keep, plan)
+    progress = Progress(sampler.on_step, _work(sampler, candidates, rounds, plan), sampler.steps)
+    run = _Pieces(replace(sampler, on_step=progress), progress, at_once or len(rows))
     lines = [f"Best {keep} of {candidates} a prompt by {judge.spec.id}, higher is better."]
-    state: Frozen | None = None
-    for share, survive in zip(shares, left):
-        state = join(run.start(batch, rows, share) if state is None else run.go_on(state, share))
-        values = estimated(run.sampler, judge, state)
-        order = by_prompt(state.rows, values)
+    judging = _on_drafts if plan.drafts else _on_estimates
+    state: Any = (batch, rows)
+    for share, survive in rounds:
+        places, rows, values, when, state = judging(run, judge, state, share)
+        order = by_prompt(rows, values)
+        lines += _told(sampler, places, order, values, survive, when)
         stay = sorted(place for best in order.values() for place in best[:survive])
-        lines += _told(sampler, state.places, order, values, survive, f"after {state.done} of {state.total} steps")
-        state = state.take(stay)
-    done = together(run.start(batch, rows, 1.0) if state is None else run.go_on(state, 1.0))
-    finished = rows if state is None else list(state.rows)
-    scores = rated(sampler, judge, done, finished)
-    order = by_prompt(finished, scores.values)
-    lines += _told(sampler, done["batch_index"], order, scores.values, keep, "finished")
-    lines.append(f"{progress.done:.0f} steps of a row in place of {len(rows) * sampler.steps}.")
-    return found(done, scores, finished, keep, "\n".join(lines))
+        rows = [rows[i] for i in stay]
+        state = (latent_rows(state[0], stay), rows) if plan.drafts else state.take(stay)
+    done = together(run.go_on(state, 1.0) if isinstance(state, Frozen) else run.start(*state, 1.0))
+    scores = rated(sampler, judge, done, rows)
+    lines += _told(sampler, done["batch_index"], by_prompt(rows, scores.values), scores.values, keep, "finished")
+    whole = candidates * len(sampler.conditioning.prompts) * sampler.steps
+    lines.append(f"{progress.done:.0f} steps of a row in place of {whole}.")
+    return found(done, scores, rows, keep, "\n".join(lines))
+
+
+def draft_steps(steps: int, share: float) -> int:
+    """How many steps a draft has: two at least, which a solver of second order needs."""
+    return min(steps, max(2, round(share * steps)))
+
+
+def _work(sampler: Sampler, candidates: int, rounds: Sequence[tuple[float, int]], plan: Plan) -> float:
+    """How many steps of a row all of it will be."""
+    left, last, work = candidates, 0.0, 0.0
+    for share, then in rounds:
+        work += left * (draft_steps(sampler.steps, share) if plan.drafts else (share - last) * sampler.steps)
+        left, last = then, share
+    rest = 1.0 if plan.drafts else 1 - last
+    return (work + left * rest * sampler.steps) * len(sampler.conditioning.prompts)
+
+
+def _on_drafts(run: _Pieces, judge: Discriminator, state: Any, share: float) -> Any:
+    """Places, rows, scores, and when: of the same noise in fewer steps."""
+    batch, rows = state
+    steps = draft_steps(run.sampler.steps, share)
+    drafts = together(run.start(batch, rows, 1.0, steps=steps))
+    values = rated(run.sampler, judge, drafts, rows).values
+    return list(batch["batch_index"]), rows, values, f"drafts of {steps} steps", state
+
+
+def _on_estimates(run: _Pieces, judge: Discriminator, state: Any, share: float) -> Any:
+    """The same of a run stopped after this share of the steps."""
+    stopped = join(run.go_on(state, share) if isinstance(state, Frozen) else run.start(*state, share))
+    values = estimated(run.sampler, judge, stopped)
+    when = f"after {stopped.done} of {stopped.total} steps"
+    return stopped.places, list(stopped.rows), values, when, stopped
 
 
 def _told(
@@ -124,16 +176,19 @@ class _Pieces:
     def _cut(self, count: int) -> list[list[int]]:
         return [part.tolist() for part in torch.arange(count).split(self.at_once)]
 
-    def start(self, batch: Mapping[str, Any], rows: Sequence[int], until: float) -> list[Any]:
+    def start(self, batch: Mapping[str, Any], rows: Sequence[int], until: float, steps: int = 0) -> list[Any]:
+        sampler = replace(self.sampler, steps=steps or self.sampler.steps, estimates=until < 1)
+        self.progress.steps = sampler.steps
         out = []
         for places in self._cut(len(rows)):
             self.progress.rows = len(places)
-            out.append(self.sampler.start(latent_rows(batch, places), [rows[i] for i in places], until))
+            out.append(sampler.start(latent_rows(batch, places), [rows[i] for i in places], until))
         return out
 
     def go_on(self, state: Frozen, until: float) -> list[Any]:
+        sampler = replace(self.sampler, estimates=until < 1)
         out = []
         for places in self._cut(len(state.rows)):
             self.progress.rows = len(places)
-            out.append(self.sampler.go_on(state.take(places), until))
+            out.append(sampler.go_on(state.take(places), until))
         return out

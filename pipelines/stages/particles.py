@@ -46,15 +46,15 @@ class Sampler:
         rows: Sequence[int],
         until: float = 1.0,
         change_noise: Callable[[torch.Tensor], None] | None = None,
-    ) -> Frozen | dict[str, Any]:
-        """Sample until this share of the steps; a finished LATENT where that is all of them.
+    ) -> Any:
+        """Sample until this share of the steps: a Frozen, or a finished LATENT where that is all of them.
 
         latents: one row each, as `spread` makes them. rows: the prompt of each. change_noise: see Pause.
         """
         return self._run(latents, rows, self._pause(until, None, change_noise))
 
-    def go_on(self, frozen: Frozen, until: float = 1.0) -> Frozen | dict[str, Any]:
-        """Go on from where a run stopped until this share of the steps; a finished LATENT where that is all of them."""
+    def go_on(self, frozen: Frozen, until: float = 1.0) -> Any:
+        """Go on from where a run stopped until this share of the steps: a Frozen, or a finished LATENT."""
         noise = frozen.noise
         change = None if noise is None else (lambda latents: latents.copy_(noise))
         return self._run(frozen.latents, frozen.rows, self._pause(until, frozen, change))
@@ -66,7 +66,7 @@ class Sampler:
             until, frozen, estimates=self.estimates, own_noise=self.own_noise, change_noise=change_noise
         )  # fmt: skip
 
-    def _run(self, latents: Mapping[str, Any], rows: Sequence[int], pause: Pause) -> Frozen | dict[str, Any]:
+    def _run(self, latents: Mapping[str, Any], rows: Sequence[int], pause: Pause) -> Any:
         try:
             return sampled(
                 self.model, self.conditioning, latents, seed=self.seed, steps=self.steps, cfg=self.cfg,

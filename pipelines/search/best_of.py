@@ -27,17 +27,24 @@ ON = ("drafts", "estimates")
 class Plan:
     """When candidates are judged: after `shares` of the steps, one of `factor` going on each time.
 
-    drafts: the judge sees the same noise sampled in that share of the steps; else the estimate at that step, where the rest
-    goes on.
+    drafts: the judge sees the same noise sampled in that share of the steps, `least` at least; else the estimate at that
+    step, where the rest goes on.
     """
 
     shares: tuple[float, ...] = ()
     factor: int = 2
     drafts: bool = True
+    least: int = 2  # a solver of second order needs two
+
+    def draft_steps(self, steps: int, share: float) -> int:
+        return min(steps, max(self.least, round(share * steps)))
 
 
 OFF = Plan()
-AUTO = {"drafts": Plan((0.27,), 4), "estimates": Plan((0.5, 0.75), 2, False)}  # benchmarks/measures/best_of_halving.py
+AUTO = {
+    "drafts": Plan((0.27,), 4, least=6),
+    "estimates": Plan((0.5, 0.75), 2, False),
+}  # benchmarks/measures/best_of_halving.py
 
 
 def shares_of(text: str) -> tuple[float, ...]:
@@ -64,14 +71,14 @@ def plan_of(text: str, on: str = "drafts") -> Plan:
     return Plan(shares_of(text), 2, on == "drafts")
 
 
-def survivors(candidates: int, keep: int, plan: Plan) -> list[tuple[float, int]]:
+def survivors(candidates: int, keep: int, plan: Plan, steps: int = 30) -> list[tuple[float, int]]:
     """After which share how many of a prompt's candidates go on: never fewer than are kept, and no share for nothing."""
     left, out = candidates, []
     for share in plan.shares:
         then = max(keep, -(-left // plan.factor))
-        if then < left:
+        if then < left and not (plan.drafts and plan.draft_steps(steps, share) == steps):
             out.append((share, then))
-        left = then
+            left = then
     return out
 
 
@@ -94,20 +101,20 @@ def best_of(
         raise AigcError(f"Expected to keep between 1 and all {candidates} candidates, got {keep}: change keep.")
     check(judge, latents, sampler.runtime)
     batch, rows = spread(sampler.model, sampler.conditioning, latents, candidates, sampler.runtime)
-    rounds = survivors(candidates, keep, plan)
+    rounds = survivors(candidates, keep, plan, sampler.steps)
     progress = Progress(sampler.on_step, _work(sampler, candidates, rounds, plan), sampler.steps)
     run = _Pieces(replace(sampler, on_step=progress), progress, at_once or len(rows))
     lines = [f"Best {keep} of {candidates} a prompt by {judge.spec.id}, higher is better."]
     judging = _on_drafts if plan.drafts else _on_estimates
     state: Any = (batch, rows)
     for share, survive in rounds:
-        places, rows, values, when, state = judging(run, judge, state, share)
+        places, rows, values, when, state = judging(run, judge, state, plan, share)
         order = by_prompt(rows, values)
         lines += _told(sampler, places, order, values, survive, when)
         stay = sorted(place for best in order.values() for place in best[:survive])
         rows = [rows[i] for i in stay]
         state = (latent_rows(state[0], stay), rows) if plan.drafts else state.take(stay)
-    done = together(run.go_on(state, 1.0) if isinstance(state, Frozen) else run.start(*state, 1.0))
+    done = together(run.go_on(state, 1.0) if isinstance(state, Frozen) else run.begin(state, 1.0))
     scores = rated(sampler, judge, done, rows)
     lines += _told(sampler, done["batch_index"], by_prompt(rows, scores.values), scores.values, keep, "finished")
     whole = candidates * len(sampler.conditioning.prompts) * sampler.steps
@@ -115,33 +122,28 @@ def best_of(
     return found(done, scores, rows, keep, "\n".join(lines))
 
 
-def draft_steps(steps: int, share: float) -> int:
-    """How many steps a draft has: two at least, which a solver of second order needs."""
-    return min(steps, max(2, round(share * steps)))
-
-
 def _work(sampler: Sampler, candidates: int, rounds: Sequence[tuple[float, int]], plan: Plan) -> float:
     """How many steps of a row all of it will be."""
     left, last, work = candidates, 0.0, 0.0
     for share, then in rounds:
-        work += left * (draft_steps(sampler.steps, share) if plan.drafts else (share - last) * sampler.steps)
+        work += left * (plan.draft_steps(sampler.steps, share) if plan.drafts else (share - last) * sampler.steps)
         left, last = then, share
     rest = 1.0 if plan.drafts else 1 - last
     return (work + left * rest * sampler.steps) * len(sampler.conditioning.prompts)
 
 
-def _on_drafts(run: _Pieces, judge: Discriminator, state: Any, share: float) -> Any:
+def _on_drafts(run: _Pieces, judge: Discriminator, state: Any, plan: Plan, share: float) -> Any:
     """Places, rows, scores, and when: of the same noise in fewer steps."""
     batch, rows = state
-    steps = draft_steps(run.sampler.steps, share)
+    steps = plan.draft_steps(run.sampler.steps, share)
     drafts = together(run.start(batch, rows, 1.0, steps=steps))
     values = rated(run.sampler, judge, drafts, rows).values
     return list(batch["batch_index"]), rows, values, f"drafts of {steps} steps", state
 
 
-def _on_estimates(run: _Pieces, judge: Discriminator, state: Any, share: float) -> Any:
+def _on_estimates(run: _Pieces, judge: Discriminator, state: Any, plan: Plan, share: float) -> Any:
     """The same of a run stopped after this share of the steps."""
-    stopped = join(run.go_on(state, share) if isinstance(state, Frozen) else run.start(*state, share))
+    stopped = join(run.go_on(state, share) if isinstance(state, Frozen) else run.begin(state, share))
     values = estimated(run.sampler, judge, stopped)
     when = f"after {stopped.done} of {stopped.total} steps"
     return stopped.places, list(stopped.rows), values, when, stopped
@@ -184,6 +186,9 @@ class _Pieces:
             self.progress.rows = len(places)
             out.append(sampler.start(latent_rows(batch, places), [rows[i] for i in places], until))
         return out
+
+    def begin(self, state: tuple[Mapping[str, Any], Sequence[int]], until: float) -> list[Any]:
+        return self.start(state[0], state[1], until)
 
     def go_on(self, state: Frozen, until: float) -> list[Any]:
         sampler = replace(self.sampler, estimates=until < 1)

@@ -124,9 +124,10 @@ def regrown(answer: Any, before: int, now: int) -> Any:
     if isinstance(answer, tuple) and len(answer) == 1:
         one = regrown(answer[0], before, now)
         return None if one is None else (one,)
-    if type(answer).__module__.startswith("diffusers.") and list(answer) == ["sample"]:
-        one = regrown(answer["sample"], before, now)
-        return None if one is None else type(answer)(sample=one)
+    kind: Any = type(answer)
+    if kind.__module__.startswith("diffusers.") and list(answer) == ["sample"]:
+        one = regrown(answer.sample, before, now)
+        return None if one is None else kind(sample=one)
     return None
 
 

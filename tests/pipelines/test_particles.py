@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -37,7 +39,8 @@ def made(tiny_model, family: str = "sd15", prompts=("a cat",), each: int = 3, **
     low = ["low quality"] * len(prompts)
     conditioning = stages.encode_prompt(model, list(prompts), low, guided=True, runtime=CPU)
     size = {} if family == "stableaudio" else {"width": 32, "height": 32}
-    empty = stages.empty_latents(model, **size, **SIZES.get(family, {}))
+    latent_size: dict[str, Any] = {**size, **SIZES.get(family, {})}
+    empty = stages.empty_latents(model, **latent_size)
     batch, rows = spread(model, conditioning, empty, each, CPU)
     return Sampler(model, conditioning, CPU, **{"seed": 3, "steps": 5, "cfg": 4.0, **options}), batch, rows
 

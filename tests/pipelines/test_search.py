@@ -157,6 +157,7 @@ def test_other_halvings_are_refused(text):
 )
 def test_never_fewer_go_on_than_are_kept_and_nothing_is_judged_for_nothing(candidates, keep, plan, rounds):
     assert survivors(candidates, keep, plan) == rounds
+    assert not plan.drafts or survivors(candidates, keep, plan, steps=1) == []
 
 
 def test_what_a_search_cannot_use_is_said_before_the_first_step(tiny_model, tmp_path):

@@ -67,7 +67,7 @@ class BestOfN(Node):
                     io.Combo.Input,
                     "judge_on",
                     options=list(search.ON),
-                    default="drafts",
+                    default="estimates",
                     tooltip="drafts: the same noise sampled in fewer steps. estimates: what each looks to become at that step; "
                     "nothing is sampled twice, but little can be told early.",
                 ),

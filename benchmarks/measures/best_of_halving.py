@@ -41,7 +41,7 @@ def _measured(folder: Any) -> Iterator[Figure]:
     model = open_model(str(folder), roots=Roots(), dtype="float32", offload="keep")
     judge = judges.open_discriminator(str(folder.parent / "judges" / "pictogram.safetensors"), roots=Roots())
     latents = stages.empty_latents(model)
-    plans = {"full": search.OFF, "drafts": search.plan_of("auto"), "estimates": search.plan_of("auto", "estimates")}
+    plans = {"full": search.OFF, "estimates": search.plan_of("auto"), "drafts": search.plan_of("auto", "drafts")}
     singles: list[float] = []
     best: dict[str, list[float]] = {name: [] for name in (*plans, "best of 4", "steered")}
     spent = dict.fromkeys(best, 0.0)
@@ -73,7 +73,7 @@ def _figures(singles: Sequence[float], best: dict[str, list[float]], spent: dict
     one, full = _mean(singles), _mean(best["full"])
     about = f"{len(singles)} pairs of prompt and seed, best of {CANDIDATES}, {STEPS} steps, one thread"
     raw = f"mean score of one {one:.3f}, of the best {full:.3f}"
-    for name, bars in (("drafts", (95.0, 0.55)), ("estimates", (None, None))):
+    for name, bars in (("estimates", (95.0, 0.55)), ("drafts", (None, None))):
         mean = _mean(best[name])
         same = sum(a == b for a, b in zip(best[name], best["full"]))
         kept = 100 * (mean - one) / (full - one)

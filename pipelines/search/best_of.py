@@ -2,7 +2,7 @@
 
 Jamieson and Talwalkar 2016, arXiv 1502.07943: judge all cheaply, keep the better ones, spend more on those. Two things are
 cheap here: a draft, which is the same noise sampled in fewer steps, and the estimate of the clean sample that a sampler has
-at every step. A draft costs steps that are not used again, and says far more of details.
+at every step. A draft costs steps that are not used again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..stages.particles import Sampler, spread
 from .judged import Found, by_prompt, check, estimated, found, rated, together
 from .progress import Progress
 
-ON = ("drafts", "estimates")
+ON = ("estimates", "drafts")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def shares_of(text: str) -> tuple[float, ...]:
     return shares
 
 
-def plan_of(text: str, on: str = "drafts") -> Plan:
+def plan_of(text: str, on: str = "estimates") -> Plan:
     """ "auto", "off", or the shares at which the worse half is dropped. Raises AigcError for other text."""
     if on not in ON:
         raise AigcError(f"Expected to judge on drafts or estimates, got '{on}'.")
@@ -89,7 +89,7 @@ def best_of(
     *,
     candidates: int = 8,
     keep: int = 1,
-    plan: Plan = AUTO["drafts"],
+    plan: Plan = AUTO["estimates"],
     at_once: int = 0,
 ) -> Found:
     """The best `keep` of `candidates` for each prompt; candidate i has the noise of seed + i.

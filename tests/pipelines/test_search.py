@@ -133,10 +133,10 @@ def test_drafts_are_the_same_noise_in_fewer_steps_and_the_chosen_are_sampled_who
 
 
 def test_halvings_are_words_or_numbers():
-    auto, off = search.plan_of("auto"), search.plan_of(" off ", "estimates")
-    assert auto.drafts and auto.shares and not search.plan_of("", "estimates").drafts and off.shares == ()
+    auto, off = search.plan_of("auto", "drafts"), search.plan_of(" off ")
+    assert auto.drafts and auto.shares and not search.plan_of("").drafts and off.shares == ()
     assert search.plan_of("0.3, 0.6", "estimates") == estimates(0.3, 0.6)
-    assert search.plan_of("0.5") == search.Plan((0.5,), 2, True)
+    assert search.plan_of("0.5", "drafts") == search.Plan((0.5,), 2, True)
 
 
 @pytest.mark.parametrize("text", ("0.6, 0.3", "1", "0", "soon", "0.3, 0.3"))

@@ -99,7 +99,7 @@ def steer_particles(
     Raises AigcError when an input does not fit, or the scheduler draws no noise.
     """
     _check(particles, potential, threshold)
-    stochastic.check(skeleton(sampler.model, sampler.runtime).scheduler, sampler.scheduler)
+    stochastic.check(skeleton(sampler.model, sampler.runtime), sampler.scheduler)
     check(judge, latents, sampler.runtime)
     batch, rows = spread(sampler.model, sampler.conditioning, latents, particles, sampler.runtime)
     progress = Progress(sampler.on_step, len(rows) * sampler.steps, sampler.steps)

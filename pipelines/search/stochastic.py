@@ -31,8 +31,14 @@ def draws(own: Any, name: str) -> bool:
     return not torch.equal(before, generator.get_state())
 
 
-def check(own: Any, name: str) -> None:
+def check(pipe: Any, name: str) -> None:
     """Refuse a sampler that draws nothing. Raises AigcError naming those that do."""
+    own = getattr(pipe, "scheduler", None)
+    if own is None:
+        raise AigcError(
+            f"Expected a model that a scheduler samples, got {type(pipe).__name__}, which keeps its schedule to itself: sample "
+            "it with several seeds, then Score and Rank."
+        )
     if draws(own, name):
         return
     fitting = [other for other in schedulers.fitting(own) if other != schedulers.DEFAULT and draws(own, other)]

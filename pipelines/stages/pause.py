@@ -96,8 +96,17 @@ class Pause:
         self.change_noise(latents)
         self.noise = latents.detach().cpu().clone()
 
-    def lay(self, scheduler: Any, generators: Sequence[torch.Generator]) -> None:
-        """Lay the stop over a watched scheduler. Call it where torch's own generators are seeded already."""
+    def lay(self, pipe: Any, generators: Sequence[torch.Generator]) -> None:
+        """Lay the stop over the watched scheduler. Call it where torch's own generators are seeded already.
+
+        Raises AigcError for a pipeline that has none.
+        """
+        if not hasattr(pipe, "scheduler"):
+            raise AigcError(
+                f"Expected a model that a scheduler samples, got {self.family}, which keeps its schedule to itself: it cannot "
+                "be stopped part-way. Sample it whole."
+            )
+        scheduler = pipe.scheduler
         self.generators, self.start = generators, self._common()
         scheduler._pause = self
         scheduler.step = MethodType(_pausing(scheduler.step.__func__), scheduler)

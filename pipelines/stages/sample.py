@@ -269,7 +269,7 @@ class _Run:
                 watch.on_schedule, watch.on_result = start.scheduled, start.keep
             stack.enter_context(scheduled(pipe, scheduler, watch))
             if self.pause is not None:
-                self.pause.lay(pipe.scheduler, generators)
+                self.pause.lay(pipe, generators)
             stack.enter_context(
                 calling(pipe.writers() if hasattr(pipe, "writers") else [], self.runtime.check_interrupt)
             )

@@ -136,11 +136,15 @@ def test_score_folder_scores_the_input_folder(do, url, example_picture):
     result, ids = do("score_folder", {})
     assert example_picture in result.outputs[ids["Folder"]]["text"][0]
     assert len(images(url, result, ids["Best"])) >= 1
+
+
 def test_best_of_16_keeps_four_and_says_who_was_dropped(do, url):
     result, ids = do("best_of_16", {"Best of 16.steps": "4"})
     assert len(images(url, result, ids["Best First"])) == 4
     report = result.outputs[ids["Report"]]["text"][0]
     assert report.startswith("Best 4 of 16 a prompt by pictogram") and "out: " in report
+
+
 def test_steer_and_search_make_particles_and_a_find(do, url):
     small = {"Steer.steps": "4", "Search.steps": "2", "Search.budget": "4", "Search.each_round": "2"}
     result, ids = do("steer_and_search", small)

@@ -22,7 +22,10 @@ FORMAT = "aigc-judge-1"
 
 
 class LearnedJudge(Judge):
-    """The network in the space it was trained in: pictures [B, 3, H, W] in 0..1, or latents in the denoiser's space."""
+    """The network in the space it was trained in: pictures [B, 3, H, W] in 0..1, or latents in the denoiser's space.
+
+    A video's latents [B, C, T, H, W] are judged frame by frame; the mean counts.
+    """
 
     chunk = 64
 
@@ -33,11 +36,15 @@ class LearnedJudge(Judge):
         return [self.net]
 
     def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
-        return self.net(self._fitted(x), torch.zeros(len(x)) if beside.sigma is None else beside.sigma)
+        frames, count = _frames(x)
+        levels = torch.zeros(len(x)) if beside.sigma is None else beside.sigma
+        return self.net(self._fitted(frames), levels.repeat_interleave(count)).view(-1, count).mean(1)
 
     def heatmap(self, x: torch.Tensor, *, prompts: Sequence[str] = ()) -> torch.Tensor:
+        frames, count = _frames(x)
         with torch.no_grad():
-            return self.net.patches(self._fitted(x), torch.zeros(len(x)))
+            maps = self.net.patches(self._fitted(frames), torch.zeros(len(frames)))
+        return maps.view(-1, count, *maps.shape[1:]).mean(1)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -57,6 +64,11 @@ class LearnedJudge(Judge):
                 f"Expected at least {stride} by {stride} for {self.spec.id}, got {list(x.shape[-2:])}: use a larger size."
             )
         return x[..., :height, :width]
+
+
+def _frames(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """A video's latents [B, C, T, H, W] as pictures [B T, C, H, W], and T; pictures as they are, and 1."""
+    return (x.movedim(2, 1).flatten(0, 1), x.shape[2]) if x.ndim == 5 else (x, 1)
 
 
 def save(path: Path, discriminator: Discriminator, net: PatchNet) -> None:

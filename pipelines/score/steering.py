@@ -47,7 +47,7 @@ def taper(spec: JudgeSpec, sigma: float) -> float:
 
 
 def slope(judge: Judge, x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """The gradient of the judge's logit at x = x0 + sigma noise [B, C, H, W], with respect to x."""
+    """The gradient of the judge's logit at x = x0 + sigma noise [B, C, ...], with respect to x."""
     with torch.inference_mode(False), torch.enable_grad():
         x = x.detach().float().clone().requires_grad_()
         level = torch.full((len(x),), sigma, device=x.device)
@@ -55,10 +55,26 @@ def slope(judge: Judge, x: torch.Tensor, sigma: float) -> torch.Tensor:
     return gradient
 
 
+def gain_of(spec: JudgeSpec, unfold: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor) -> float:
+    """How much louder noise is in the judge's space than in the denoiser's; like: one row of the denoiser's latents.
+
+    Raises AigcError when that differs between channels: noise of the denoiser is then no noise that the judge knows.
+    """
+    spread = unfold(torch.ones_like(like)) - unfold(torch.zeros_like(like))
+    low, high = float(spread.min()), float(spread.max())
+    if not 0 < high <= 1.02 * low:
+        raise AigcError(
+            f"Expected a judge trained in this model's latent space, got {spec.id}, in whose space the model's noise is "
+            f"{low:.3g} to {high:.3g} times as strong by channel: train one with this model connected."
+        )
+    return (low + high) / 2
+
+
 class Steering:
     """`schedulers.Watch.change_x0` for a judge: adds w taper(sigma) sigma^2 a grad l, in the denoiser's own space.
 
-    unfold, fold: the denoiser's latents as pictures [B, C, H, W] and back; both only move elements.
+    unfold: the denoiser's latents as the judge takes them, [B, C, H, W] or [B, C, T, H, W]: elements moved, each times `gain`
+    and shifted. fold: moves elements back.
     """
 
     def __init__(
@@ -68,15 +84,16 @@ class Steering:
         calibration: tuple[float, float] | None,
         unfold: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
         fold: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
+        gain: float = 1.0,
     ) -> None:
-        self.judge, self.weight, self.unfold, self.fold = judge, weight, unfold, fold
+        self.judge, self.weight, self.unfold, self.fold, self.gain = judge, weight, unfold, fold, gain
         self.sharpness = calibration[0] if calibration else 1.0
 
     def __call__(self, x: torch.Tensor, alpha: float, sigma: float) -> torch.Tensor:
         """x = alpha x0 + sigma noise, in the denoiser's space."""
-        level = sigma / alpha if alpha else float("inf")
+        level = self.gain * sigma / alpha if alpha else float("inf")
         follow = self.weight * taper(self.judge.spec, level) if level < float("inf") else 0.0
         if follow == 0:
             return torch.zeros_like(x)
         gradient = slope(self.judge, self.unfold(x.float() / alpha), level)
-        return self.fold(follow * self.sharpness * level**2 * gradient).to(x)
+        return self.fold(follow * self.sharpness * level**2 / self.gain * gradient).to(x)

@@ -108,7 +108,7 @@ def sampled(
         watch.on_step = run.reporter(on_step, start.map if start else None, call)
         if guide is not None and guide.weight:
             tail = start.map if start else run.tail_map(call)
-            watch.change_x0 = stack.enter_context(steered(guide, tail, shape.family, runtime))
+            watch.change_x0 = stack.enter_context(steered(guide, tail, shape.family, whole, runtime))
         if guider is not None and guided and conditioning.guided:
             stack.enter_context(guided_by(whole, model, guider, cfg, rows=len(rows), done=lambda: watch.done))
         pictures = {

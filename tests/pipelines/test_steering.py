@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def sampled(model, guide, **options):
     return stages.sample(model, conditioning, latents, guide=guide, **call)["samples"]
 
 
+def of_its_space(model, path: Path) -> Discriminator:
+    """A judge of this model's latents as its denoiser has them."""
+    config = json.loads((model.path / "vae" / "config.json").read_text())
+    return judge_file(path, scale=config["scaling_factor"], shift=config.get("shift_factor") or 0.0)
+
+
 def mean_logit(judge: Discriminator, samples: torch.Tensor) -> float:
     return sum(scoring.score(judge, {"samples": samples}, runtime=CPU).values) / len(samples)
 
@@ -42,7 +49,7 @@ def mean_logit(judge: Discriminator, samples: torch.Tensor) -> float:
 @pytest.mark.parametrize("family", ("sd15", "sd3", "flux"))
 def test_a_judge_steers_towards_what_it_likes_and_weight_0_is_off(family, tiny_model, tmp_path: Path):
     model = open_model(str(tiny_model(family)), roots=Roots(), dtype="float32", offload="keep")
-    judge = judge_file(tmp_path / "a.safetensors")
+    judge = of_its_space(model, tmp_path / "a.safetensors")
     plain, off, steered, again, away = (
         sampled(model, guide)
         for guide in (None, *(Guide(judge, weight) for weight in (0.0, 20.0, 20.0, -20.0)))
@@ -55,8 +62,8 @@ def test_a_judge_steers_towards_what_it_likes_and_weight_0_is_off(family, tiny_m
 def test_it_works_where_a_host_runs_nodes(tiny_model, tmp_path: Path):
     """In inference mode nothing has a slope unless it was made outside of it."""
     model = open_model(str(tiny_model("sd15")), roots=Roots(), dtype="float32", offload="keep")
-    judge = judge_file(tmp_path / "a.safetensors")
-    outside = sampled(model, Guide(judge, 5.0))
+    judge = of_its_space(model, tmp_path / "a.safetensors")
+    outside, plain = sampled(model, Guide(judge, 5.0)), sampled(model, None)
     judges.release_all(CPU)
     stages.release_all()
     with torch.inference_mode():
@@ -65,7 +72,7 @@ def test_it_works_where_a_host_runs_nodes(tiny_model, tmp_path: Path):
         shown = scoring.heatmap(
             Discriminator(closed_form.spec("sharpness"), "sharpness"), torch.rand(1, 32, 32, 3), runtime=CPU
         )
-    assert torch.equal(outside, inside) and torch.isfinite(maps).all() and torch.isfinite(shown).all()
+    assert torch.equal(outside, inside) and not torch.equal(outside, plain) and torch.isfinite(maps).all() and torch.isfinite(shown).all()
 
 
 @pytest.mark.parametrize("sigma", (0.1, 1.0, 2.5))
@@ -91,6 +98,33 @@ def test_one_judge_serves_flows_and_variance_exploding_models_alike(tmp_path: Pa
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     exploding, flow = move(x, 1.0, 1.5), move(x * 0.4, 0.4, 0.6)
     assert torch.allclose(exploding, flow, atol=1e-6) and bool(exploding.any())
+
+
+def test_a_judge_in_a_space_of_another_scale_moves_the_sample_by_the_same_chain_rule(tmp_path: Path):
+    """Noise is as much louder there as the sample is larger: the move is that of the judge put behind the scaling."""
+    discriminator = judge_file(tmp_path / "a.safetensors")
+    judge = learned.open_file(discriminator)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    scaled = steering.Steering(judge, 1.0, None, unfold=lambda x: 2.5 * x + 0.3, gain=2.5)(x, 1.0, 0.4)
+    held = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(judge.logit(2.5 * held + 0.3, sigma=torch.ones(2)).sum(), held)
+    assert torch.allclose(scaled, steering.taper(discriminator.spec, 1.0) * 0.4**2 * slope, atol=1e-6) and bool(scaled.any())
+
+
+def test_a_judge_in_whose_space_the_noise_differs_by_channel_is_refused(tmp_path: Path):
+    known = judge_file(tmp_path / "a.safetensors", scale=(1.0, 2.0, 1.0, 1.0)).spec
+    assert steering.gain_of(known, lambda x: 3 * x - 1, torch.zeros(1, 4, 2, 2)) == 3
+    with pytest.raises(AigcError, match="by channel: train one with this model connected"):
+        steering.gain_of(known, lambda x: scoring.to_space(known, x), torch.zeros(1, 4, 2, 2))
+
+
+def test_a_videos_latents_are_judged_frame_by_frame(tmp_path: Path):
+    judge = learned.open_file(judge_file(tmp_path / "a.safetensors"))
+    x = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.0, 1.0])
+    alone = torch.stack([judge.logit(x[:, :, t], sigma=level) for t in range(3)])
+    assert torch.allclose(judge.logit(x, sigma=level), alone.mean(0), atol=1e-6)
+    assert judge.heatmap(x).shape == (2, 4, 4)
 
 
 def test_the_judge_is_followed_as_far_as_it_knows(tmp_path: Path):

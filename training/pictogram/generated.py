@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--first", type=int, default=0, help="number of the first round where there is none: other seeds")
     parser.add_argument("--broad", action="store_true", help="rounds that stray from what the model was trained on")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -63,7 +64,7 @@ def main() -> None:
     pipe.set_progress_bar_config(disable=True)
     path = args.work / "generated.pt"
     made = torch.load(path, weights_only=True) if path.exists() else None
-    first = int(made["rounds"]) if made else 0
+    first = int(made["rounds"]) if made else args.first
     latents, index = ([made["latents"]], [made["index"]]) if made else ([], [])
     for number in range(first, first + args.rounds):
         sampler = Sampler(args.work, random.Random(number))

@@ -16,6 +16,8 @@ NODES = {
     "sample": ("Sample",),
     "guide": ("Guider",),
     "search": ("BestOfN", "SteerParticles", "SearchNoise"),
+    "steer": ("GuideModel",),
+    "train": ("TrainDiscriminator",),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
     "calibrate": ("CalibrateDiscriminator", "CombineDiscriminators"),
     "choose": ("Gate",),

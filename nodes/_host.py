@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..pipelines.loading import Roots
+    from ..pipelines.score.learning import Space
+    from ..pipelines.score.training import Report
     from ..pipelines.sources import Watch
 
 PACK = Path(__file__).resolve().parent.parent
@@ -81,7 +84,8 @@ class WholeModelPatcher(comfy.model_patcher.ModelPatcher):
     def partially_load(self, device_to: Any, extra_memory: int = 0, force_patch_weights: bool = False) -> int:
         self.patch_model(load_weights=False)
         if self.model.model_loaded_weight_memory == 0:
-            self.model.to(device_to)
+            with torch.inference_mode(False):  # weights moved inside of it have no slope, and judges need theirs
+                self.model.to(device_to)
             self.model.device = device_to
             self.model.model_loaded_weight_memory = self.model_size()
         return self.model_size()
@@ -149,6 +153,60 @@ def reporter() -> Callable[[int, int, Callable[[], Image | None]], None]:
         bar.update_absolute(step, total, ("JPEG", picture, args.preview_size) if picture else None)
 
     return on_step
+
+
+def counter() -> Callable[[int, int], None]:
+    """(done, count) on the progress bar of the node that runs; the host's interrupt acts here."""
+    bar = comfy.utils.ProgressBar(1)
+
+    def on_item(done: int, count: int) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, count)
+
+    return on_item
+
+
+def charter(every: float = 1.0) -> Callable[[int, int, Report], None]:
+    """`on_step` for a training: progress, the interrupt, and once in `every` seconds its curve as the node's preview."""
+    from ..pipelines.score import curve
+
+    bar, shown = comfy.utils.ProgressBar(1), 0.0
+
+    def on_step(done: int, total: int, report: Report) -> None:
+        nonlocal shown
+        mm.throw_exception_if_processing_interrupted()
+        due = time.monotonic() - shown > every
+        shown = time.monotonic() if due else shown
+        bar.update_absolute(done, max(done, total), ("JPEG", curve.drawn(report), curve.SIZE[0]) if due else None)
+
+    return on_step
+
+
+def input_folder() -> Path:
+    """The host's input folder, which relative names start at."""
+    return Path(folder_paths.get_input_directory())
+
+
+def judge_folder() -> Path:
+    """Where judges that are made here go: the host's models/judges."""
+    return Path(roots().judges[-1])
+
+
+def latent_of(model: Any, device: Any = "cpu") -> torch.Tensor:
+    """A small LATENT of zeros as this MODEL takes it."""
+    form = model.model.latent_format
+    cells = (8,) * form.latent_dimensions if form.latent_dimensions < 3 else (1, 8, 8)
+    return torch.zeros(1, form.latent_channels, *cells, device=device)
+
+
+def space_of(model: Any) -> Space:
+    """The space of a MODEL's denoiser, as a LATENT maps into it."""
+    from ..pipelines.score.learning import affine
+
+    def into(samples: torch.Tensor) -> torch.Tensor:
+        return model.model.process_latent_in(samples.clone())
+
+    return affine(into, latent_of(model), f"latent:{type(model.model).__name__}")
 
 
 def watch() -> Watch:
@@ -229,6 +287,15 @@ def picture_texts(hidden: Any) -> dict[str, str]:
 def stop_quietly() -> ExecutionBlocker:
     """An output that keeps what hangs on it from running, without an error."""
     return ExecutionBlocker(None)
+
+
+def with_post_cfg(model: Any, change: Callable[[dict[str, Any]], torch.Tensor], parts: Sequence[nn.Module]) -> Any:
+    """A clone of a MODEL whose estimates of the clean sample go through `change`; `parts` are loaded whenever it is."""
+    clone = model.clone()
+    clone.set_model_sampler_post_cfg_function(change)
+    patchers = [runtime()._patcher(part) for part in parts]
+    clone.set_additional_models(f"aigc {id(change)}", patchers)
+    return clone
 
 
 _wires = 0  # models and judges that the host's cache still holds

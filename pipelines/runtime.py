@@ -29,8 +29,9 @@ class Runtime:
     @contextmanager
     def placed(self, parts: Sequence[nn.Module], activation_bytes: int = 0) -> Iterator[None]:
         """Have the weights of `parts` on the device while open; `activation_bytes` is what the work needs beside them."""
-        for part in parts:
-            part.to(self.device)
+        with torch.inference_mode(False):  # weights moved inside of it have no slope
+            for part in parts:
+                part.to(self.device)
         yield
 
     def release(self, parts: Sequence[nn.Module]) -> None:

@@ -37,7 +37,10 @@ class Examples:
 
 @dataclass
 class Report:
-    """auc: (sigma, held-out AUC) pairs. calibration: scale and offset of the probability. loss: (step, nats) as trained."""
+    """auc: (sigma, held-out AUC) pairs. calibration: scale and offset of the probability. loss: (step, nats) as trained.
+
+    seen: AUC on the clean training set. counts: real and generated ones trained on, and held out.
+    """
 
     auc: tuple[tuple[float, float], ...] = ()
     calibration: tuple[float, float] = (1.0, 0.0)
@@ -45,6 +48,8 @@ class Report:
     steps: int = 0
     seconds: float = 0.0
     loss: list[tuple[int, float]] = field(default_factory=list)
+    seen: float = 0.0
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 def split(real: Examples, fake: Examples, seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

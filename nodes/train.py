@@ -1,4 +1,4 @@
-"""Training on the canvas: a judge of one's own."""
+"""Training on the canvas: a judge of your own."""
 
 from __future__ import annotations
 
@@ -121,7 +121,13 @@ class TrainDiscriminator(Node):
         aware = noise_aware and found.space.modality == "latent"
         course = learning.Course(steps, minutes, aware, seed=training_seed)
         judge, report = learning.learn(
-            found.spec(name.strip()), found.real, found.fake, course, path, on_step=_host.charter(), device=runtime.device
+            found.spec(name.strip()),
+            found.real,
+            found.fake,
+            course,
+            path,
+            on_step=_host.charter(),
+            device=runtime.device,
         )
         text = "\n".join([learning.told(judge, report), *(f"left out {line}" for line in found.skipped)])
         picture = curve.image(report)

@@ -130,7 +130,9 @@ def learn(
                 raise
             stopped = error
         net = trainer.averaged()
-        report = replace(examine(net, held_out), steps=trainer.done, loss=trainer.losses, seconds=time.monotonic() - start)
+        report = replace(
+            examine(net, held_out), steps=trainer.done, loss=trainer.losses, seconds=time.monotonic() - start
+        )
         report.seen = auc(logits(net, kept[0], 0.0), logits(net, kept[1], 0.0))
         report.counts = (len(kept[0]), len(kept[1]), len(held_out[0]), len(held_out[1]))
         judge = learned.described(spec, report)
@@ -146,7 +148,9 @@ def _run(trainer: Trainer, course: Course, start: float, on_step: OnStep | None)
         progress = max(trainer.done / course.steps, passed / seconds)
         trainer.losses.append((trainer.done, trainer.step(progress)))
         if on_step is not None:
-            on_step(trainer.done, round(trainer.done / progress) if progress else course.steps, Report(loss=trainer.losses))
+            on_step(
+                trainer.done, round(trainer.done / progress) if progress else course.steps, Report(loss=trainer.losses)
+            )
 
 
 def _config(spec: JudgeSpec, shape: Sequence[int], noise_aware: bool) -> NetConfig:
@@ -174,7 +178,9 @@ def told(judge: Discriminator, report: Report) -> str:
     if report.seen - clean > 0.08:
         lines.append("It knows its training set better than new ones: add examples, above all real ones.")
     if clean < 0.6:
-        lines.append("It can hardly tell them apart: the generated ones are as good as the real, or it needs more steps.")
+        lines.append(
+            "It can hardly tell them apart: the generated ones are as good as the real, or it needs more steps."
+        )
     return "\n".join(lines)
 
 

@@ -84,6 +84,7 @@ def slope_error(model: Any, judge: Any) -> float:
     alpha, level = (float(process.noise_scaling(sigma, *pair)) for pair in ((zero, one), (one.clone(), zero)))
     level /= alpha
     with pack("pipelines.score.judges").judging(judge, pack("nodes._host").runtime()) as opened:
+
         def logit(at: torch.Tensor) -> torch.Tensor:
             y = scoring.to_space(judge.spec, model.model.process_latent_out(at))
             return opened.logit(y, sigma=torch.full((1,), level))

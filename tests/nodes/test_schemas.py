@@ -25,6 +25,8 @@ EXPECTED = {
     "AIGC_BestOfN": ("Best of N", "AIGC/sample"),
     "AIGC_SteerParticles": ("Steer Particles", "AIGC/sample"),
     "AIGC_SearchNoise": ("Search Noise", "AIGC/sample"),
+    "AIGC_GuideModel": ("Guide Model", "AIGC/sample"),
+    "AIGC_TrainDiscriminator": ("Train Discriminator", "AIGC/train"),
     "AIGC_LoadDiscriminator": ("Load Discriminator", "AIGC/score"),
     "AIGC_Score": ("Score", "AIGC/score"),
     "AIGC_ScoreHeatmap": ("Score Heatmap", "AIGC/score"),

@@ -116,7 +116,9 @@ def test_a_space_is_read_off_the_way_into_it():
     with pytest.raises(AigcError, match="by channel"):
         learning.affine(lambda z: z * torch.arange(1.0, 5), torch.zeros(1, 3, 4, 4), "latent:x")
     z = 7 + 3 * torch.randn(50, 4, 8, 8)
-    whitened = scoring.to_space(JudgeSpec("", **{k: getattr(learning.own_space(z, ""), k) for k in ("scale", "shift")}), z)
+    whitened = scoring.to_space(
+        JudgeSpec("", **{k: getattr(learning.own_space(z, ""), k) for k in ("scale", "shift")}), z
+    )
     assert float(whitened.std()) == pytest.approx(1, abs=1e-3) and abs(float(whitened.mean())) < 1e-3
 
 
@@ -147,7 +149,13 @@ def test_a_model_encodes_the_folder_and_makes_its_own_with_seeds_that_go_on(tiny
     assert found.real.shape[0] == found.fake.shape[0] == 3 and found.real.shape[1:] == found.fake.shape[1:]
     assert len(found.skipped) == 1 and "broken.png" in found.skipped[0] and told[-1] == (2, 3)
     alone = stages.sample(
-        model, conditioning, stages.empty_latents(model, width=64, height=64, batch_size=2), seed=7, steps=2, cfg=3.0, runtime=CPU
+        model,
+        conditioning,
+        stages.empty_latents(model, width=64, height=64, batch_size=2),
+        seed=7,
+        steps=2,
+        cfg=3.0,
+        runtime=CPU,
     )["samples"]
     assert torch.allclose(found.fake[2:], alone[:1] * found.space.scale, atol=1e-5)
 

@@ -72,7 +72,12 @@ def test_it_works_where_a_host_runs_nodes(tiny_model, tmp_path: Path):
         shown = scoring.heatmap(
             Discriminator(closed_form.spec("sharpness"), "sharpness"), torch.rand(1, 32, 32, 3), runtime=CPU
         )
-    assert torch.equal(outside, inside) and not torch.equal(outside, plain) and torch.isfinite(maps).all() and torch.isfinite(shown).all()
+    assert (
+        torch.equal(outside, inside)
+        and not torch.equal(outside, plain)
+        and torch.isfinite(maps).all()
+        and torch.isfinite(shown).all()
+    )
 
 
 @pytest.mark.parametrize("sigma", (0.1, 1.0, 2.5))
@@ -108,7 +113,9 @@ def test_a_judge_in_a_space_of_another_scale_moves_the_sample_by_the_same_chain_
     scaled = steering.Steering(judge, 1.0, None, unfold=lambda x: 2.5 * x + 0.3, gain=2.5)(x, 1.0, 0.4)
     held = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(judge.logit(2.5 * held + 0.3, sigma=torch.ones(2)).sum(), held)
-    assert torch.allclose(scaled, steering.taper(discriminator.spec, 1.0) * 0.4**2 * slope, atol=1e-6) and bool(scaled.any())
+    assert torch.allclose(scaled, steering.taper(discriminator.spec, 1.0) * 0.4**2 * slope, atol=1e-6) and bool(
+        scaled.any()
+    )
 
 
 def test_a_judge_in_whose_space_the_noise_differs_by_channel_is_refused(tmp_path: Path):

@@ -55,7 +55,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--first", type=int, default=0, help="number of the first round where there is none: other seeds")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first round where there is none: other seeds"
+    )
     parser.add_argument("--broad", action="store_true", help="rounds that stray from what the model was trained on")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

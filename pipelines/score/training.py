@@ -52,11 +52,15 @@ class Report:
     counts: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
+def held_out_groups(groups: torch.Tensor, seed: int) -> torch.Tensor:
+    """A fifth of the groups, drawn from `seed`."""
+    order = groups[torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed))]
+    return order[: max(1, round(HELD_OUT * len(order)))]
+
+
 def split(real: Examples, fake: Examples, seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Training rows and held-out rows, as [real, fake] each; a group is on one side for both."""
-    groups = torch.cat([real.group, fake.group]).unique()
-    order = groups[torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed))]
-    held = order[: max(1, round(HELD_OUT * len(order)))]
+    held = held_out_groups(torch.cat([real.group, fake.group]).unique(), seed)
     apart = [torch.isin(e.group, held) for e in (real, fake)]
     return [e.x[~a] for e, a in zip((real, fake), apart)], [e.x[a] for e, a in zip((real, fake), apart)]
 

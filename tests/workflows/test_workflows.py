@@ -13,6 +13,7 @@ from headless.convert import convert
 from headless.overrides import apply_overrides
 
 from ..nodes.canvas import fetch, images, run
+from ..pipelines.judges import judge_file
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "workflows").glob("*.json"))
@@ -200,6 +201,45 @@ def test_our_decoder_takes_the_latents_of_the_hosts_sampler(do, url, host_checkp
     result, ids = do("host_ksampler_to_decode", {**settings, "Size.width": "64", "Size.height": "64"})
     # 64 px are 8 cells for the host's autoencoder; the tiny one makes 2 px of a cell.
     assert images(url, result, ids["Save"])[0].shape == (16, 16, 3)
+
+
+def test_train_judge_trains_one_and_guides_by_it(do, url, models_folder):
+    few = "\n".join(["red apple", "snowman", "guitar", "rocket"] * 6)
+    settings = {"Training prompts.prompt": few, "Finished.steps": "6", "Hurried.steps": "1", "Train.steps": "60"}
+    result, ids = do("train_judge", {**settings, "Train.name": "hurried", "Train.minutes": "2"})
+    assert "held-out AUC" in result.outputs[ids["Train"]]["text"][0] and result.previews > 0
+    assert (models_folder / "judges" / "hurried.safetensors").is_file()
+    plain, guided = (images(url, result, ids[title]) for title in ("Plain", "Guided"))
+    assert len(plain) == len(guided) == 8 and not np.array_equal(plain[0], guided[0])
+    assert len(result.outputs[ids["Score guided"]]["aigc_scores"]) == 8
+    assert images(url, result, ids["Curve"])[0].shape == (360, 640, 3)
+
+
+def test_repair_draws_only_a_part_of_each_picture_anew(do, url):
+    result, ids = do("repair", {})
+    before, after = (images(url, result, ids[title]) for title in ("First", "Save"))
+    changed = [np.abs(a.astype(float) - b).mean(-1) > 24 for a, b in zip(before, after)]
+    assert len(before) == len(after) == 8 and all(0 < part.mean() < 0.75 for part in changed)
+    scores = [result.outputs[ids[title]]["aigc_scores"] for title in ("Score before", "Score after")]
+    means = [sum(row["score"] for row in rows) / 8 for rows in scores]
+    assert means[1] > means[0], "what the judge found wrong is better now"
+
+
+def test_an_ordinary_ksampler_workflow_is_judged_and_the_best_two_are_saved(do, url, host_checkpoint):
+    small = {"Size.width": "64", "Size.height": "64", "Size.batch_size": "3", "Host Sample.steps": "1"}
+    result, ids = do("judge_ksampler", {**small, "Host Checkpoint.ckpt_name": host_checkpoint})
+    assert len(images(url, result, ids["Save"])) == 2 and len(images(url, result, ids["Left out"])) == 1
+    assert len(result.outputs[ids["Score"]]["aigc_scores"]) == 3
+
+
+def test_the_hosts_ksampler_is_guided_by_a_judge_of_its_latents(do, url, host_checkpoint, models_folder):
+    judge_file(models_folder / "judges" / "small.safetensors", scale=0.18215)
+    small = {"Size.width": "64", "Size.height": "64", "Size.batch_size": "1", "Guide.weight": "50"}
+    steps = {"Host Sample plain.steps": "1", "Host Sample guided.steps": "1"}
+    names = {"Host Checkpoint.ckpt_name": host_checkpoint, "Judge.discriminator": "small"}
+    result, ids = do("guide_ksampler", {**small, **steps, **names})
+    plain, guided = (images(url, result, ids[title])[0] for title in ("Save plain", "Save guided"))
+    assert plain.shape == guided.shape == (64, 64, 3)
 
 
 def test_text_to_video_saves_a_video(do):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--out", type=Path, default=Path("models/judges/pictogram.safetensors"))
     parser.add_argument("--minutes", type=float, default=7)
+    parser.add_argument("--steps", type=int, default=10**9)
+    parser.add_argument("--id", default="pictogram", help="the judge's name")
+    parser.add_argument("--clean", action="store_true", help="without noise: to score with, not to guide by")
     parser.add_argument("--widths", type=int, nargs="+", default=(64, 96))
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -55,11 +59,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    config = NetConfig(channels=CHANNELS, widths=tuple(args.widths), depth=args.depth, noise_aware=True)
+    config = NetConfig(channels=CHANNELS, widths=tuple(args.widths), depth=args.depth, noise_aware=not args.clean)
     real, fake = examples(args.work)
-    limits = {"steps": 10**9, "seconds": args.minutes * 60}
+    limits = {"steps": args.steps, "seconds": args.minutes * 60}
     net, report = train(real, fake, config, batch=64, rate=args.rate, seed=args.seed, **limits)
-    learned.save(args.out, learned.described(SPEC, report), net)
+    learned.save(args.out, learned.described(replace(SPEC, id=args.id), report), net)
     facts = {
         "steps": report.steps,
         "seconds": round(report.seconds),

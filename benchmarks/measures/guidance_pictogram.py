@@ -33,7 +33,7 @@ def _figures(folder: Any) -> Iterator[Figure]:
     from pipelines.loading import Roots
     from pipelines.payloads import Guide
     from pipelines.runtime import Runtime
-    from pipelines.score import judges, scoring, sets
+    from pipelines.score import features, judges, scoring, sets
     from pipelines.score.statistics import auc
 
     real, prompts = held_out()
@@ -44,7 +44,8 @@ def _figures(folder: Any) -> Iterator[Figure]:
         return torch.tensor(scoring.score(judge, {"samples": latents}, runtime=runtime).values)
 
     def far(latents: Any) -> float:
-        return sets.compare({"samples": real}, {"samples": latents}, second, runtime=runtime).kid
+        with features.opened("", second, roots=roots, runtime=runtime) as net:
+            return sets.compare({"samples": real}, {"samples": latents}, net, runtime=runtime).kid
 
     areas, better, closer, plains, shown = [], 0, 0, [], []
     for seed in range(SEEDS):

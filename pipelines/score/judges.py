@@ -33,7 +33,7 @@ BUILT_IN: dict[str, tuple[str, JudgeSpec]] = {
 }
 # kind -> the module that knows such a judge's file by `recognised` and opens it by `open_file`. Asked in this order: a GAN's own
 # discriminator has no mark of ours and is last. Another class of GAN is a row.
-FILES = {"learned": ".learned", "critic": ".critic"}
+FILES = {"learned": ".learned", "agreement": ".agreement", "critic": ".critic"}
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # kind -> the module that makes one judge of the judges in its parts.
 COMPOSED = {"combined": ".combined", "frames": ".frames"}

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_judge_or_damaged_is_refused(judge, tmp_path: Path):
         (torch.zeros(1, 8, 8, 3), "got pictures: encode them first"),
         ({"samples": torch.zeros(1, 16, 8, 8)}, "Expected 4 channels"),
         ({"samples": torch.zeros(1, 4, 1, 8)}, "at least 2 by 2"),
-        ({"samples": torch.zeros(1, 4, 3, 8, 8)}, "got shape"),
+        ({"samples": torch.zeros(1, 4, 8)}, "got shape"),
     ),
 )
 def test_what_a_judge_does_not_take_is_refused(judge, given, says):

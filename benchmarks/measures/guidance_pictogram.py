@@ -60,7 +60,9 @@ def _figures(folder: Any) -> Iterator[Figure]:
         better, closer = better + (rise > 0), closer + (pair[1] < pair[0])
         shown.append((rise, pair))
     about = f"{len(real)} real latents and {SEEDS * PROMPTS} generated ones of concepts that it never saw"
-    yield Figure("judge: AUC at noise 0, real or generated", sum(areas) / SEEDS, "", bar=0.9, at_least=True, detail=about)
+    yield Figure(
+        "judge: AUC at noise 0, real or generated", sum(areas) / SEEDS, "", bar=0.9, at_least=True, detail=about
+    )
     yield Figure(
         "judge guides: seeds better by a second judge", better, f"of {SEEDS}", bar=4, at_least=True,
         detail="its mean score rises by " + ", ".join(f"{rise:.2f}" for rise, _ in shown),

@@ -55,7 +55,14 @@ def measure() -> Iterator[Figure]:
     gains = [100 * (1 - run["guided"] / run["plain"]) for run in runs]
     more = [100 * (1 - run["twice"] / run["plain"]) for run in runs]
     pairs = "; ".join(f"{run['plain']:.1f} to {run['guided']:.1f}" for run in runs)
-    yield Figure("guidance toy: seeds that improve", sum(g > 0 for g in gains), f"of {SEEDS}", bar=SEEDS, at_least=True, detail=pairs)
+    yield Figure(
+        "guidance toy: seeds that improve",
+        sum(g > 0 for g in gains),
+        f"of {SEEDS}",
+        bar=SEEDS,
+        at_least=True,
+        detail=pairs,
+    )
     yield Figure("guidance toy: mean improvement of FD", sum(gains) / SEEDS, "%", bar=8, at_least=True)
     yield Figure(
         "guidance toy: improvement over twice the steps", (sum(gains) - sum(more)) / SEEDS, "points", bar=0, at_least=True,

@@ -41,4 +41,6 @@ def measure() -> Iterator[Figure]:
     seconds = time.monotonic() - start
     sides = f"{report.counts[2]} real and {report.counts[3]} generated ones held out, {report.steps} steps"
     yield Figure("judge from 200 pictures: held-out AUC", report.auc[0][1], "", bar=0.85, at_least=True, detail=sides)
-    yield Figure("judge from 200 pictures: minutes in all", seconds / 60, "min", bar=5, detail="400 generations among them")
+    yield Figure(
+        "judge from 200 pictures: minutes in all", seconds / 60, "min", bar=5, detail="400 generations among them"
+    )

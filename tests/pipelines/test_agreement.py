@@ -54,7 +54,8 @@ def test_a_batch_equals_its_singles_and_the_words_of_both_languages_count(shippe
     words = [real[1][0], "红色的苹果", "a red apple"]
     together = scoring.score(shipped, {"samples": latents}, prompts=words, runtime=CPU).values
     alone = [
-        scoring.score(shipped, {"samples": latents[i : i + 1]}, prompts=[words[i]], runtime=CPU).values[0] for i in range(3)
+        scoring.score(shipped, {"samples": latents[i : i + 1]}, prompts=[words[i]], runtime=CPU).values[0]
+        for i in range(3)
     ]
     assert together == pytest.approx(alone, abs=1e-6)
     judge = agreement.open_file(shipped)

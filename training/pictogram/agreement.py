@@ -62,7 +62,10 @@ def main() -> None:
     latents, index = torch.cat([real[known], made["latents"][first]]), torch.cat([known, made["index"][first]])
     weight = fitted(latents, embeddings[index] - middle, RIDGE).half().float()
     judge = Agreement(SPEC, texts, weight, middle)
-    held = {"recoloured": (real[apart], apart.nonzero().flatten()), "generated": (made["latents"][last], made["index"][last])}
+    held = {
+        "recoloured": (real[apart], apart.nonzero().flatten()),
+        "generated": (made["latents"][last], made["index"][last]),
+    }
     candidates = F.normalize(embeddings - middle, dim=1)
     right, wrong, facts = [], [], {}
     for name, (x, rows) in held.items():

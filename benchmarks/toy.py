@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def heun(net: Denoiser, count: int, steps: int, seed: int, steer: Steer | None =
             x0 = x0 + steer(x, 1.0, sigma)
         return (x - x0) / sigma
 
-    for now, then in zip(levels, levels[1:]):
+    for now, then in pairwise(levels):
         d = direction(x, now)
         ahead = x + (then - now) * d
         if then > 0:

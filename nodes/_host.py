@@ -155,17 +155,6 @@ def reporter() -> Callable[[int, int, Callable[[], Image | None]], None]:
     return on_step
 
 
-def counter() -> Callable[[int, int], None]:
-    """(done, count) on the progress bar of the node that runs; the host's interrupt acts here."""
-    bar = comfy.utils.ProgressBar(1)
-
-    def on_item(done: int, count: int) -> None:
-        mm.throw_exception_if_processing_interrupted()
-        bar.update_absolute(done, count)
-
-    return on_item
-
-
 def charter(every: float = 1.0) -> Callable[[int, int, Report], None]:
     """`on_step` for a training: progress, the interrupt, and once in `every` seconds its curve as the node's preview."""
     from ..pipelines.score import curve
@@ -180,11 +169,6 @@ def charter(every: float = 1.0) -> Callable[[int, int, Report], None]:
         bar.update_absolute(done, max(done, total), ("JPEG", curve.drawn(report), curve.SIZE[0]) if due else None)
 
     return on_step
-
-
-def input_folder() -> Path:
-    """The host's input folder, which relative names start at."""
-    return Path(folder_paths.get_input_directory())
 
 
 def judge_folder() -> Path:

@@ -15,12 +15,12 @@ def one_seed(seed: int) -> dict[str, Any]:
     """FD (Frechet distance) and seconds: plain, guided at weight 1, and plain with twice the steps."""
     import torch
 
+    from pipelines.payloads import JudgeSpec
     from pipelines.score.learned import LearnedJudge, described
     from pipelines.score.net import NetConfig
     from pipelines.score.sets import fid
     from pipelines.score.steering import Steering
     from pipelines.score.training import Examples, train
-    from pipelines.payloads import JudgeSpec
 
     from .. import toy
 

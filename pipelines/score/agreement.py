@@ -46,6 +46,16 @@ class Texts(nn.Module):
         return self.encoder(**given).pooler_output
 
 
+class _Map(nn.Module):
+    weight: torch.Tensor
+    middle: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, middle: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("middle", middle)
+
+
 class Agreement(Judge):
     """weight: [C H W + 1, D], the last row the offset; middle: [D], the mean embedding; both taken off before the cosine."""
 
@@ -53,9 +63,7 @@ class Agreement(Judge):
 
     def __init__(self, spec: JudgeSpec, texts: Texts, weight: torch.Tensor, middle: torch.Tensor) -> None:
         self.spec, self.texts = spec, texts
-        self.map = nn.Module()
-        self.map.register_buffer("weight", weight)
-        self.map.register_buffer("middle", middle)
+        self.map = _Map(weight, middle)
 
     def parts(self) -> list[nn.Module]:
         return [self.texts, self.map]

@@ -98,6 +98,10 @@ class TrainDiscriminator(Node):
         )  # fmt: skip
 
     @classmethod
+    def fingerprint_inputs(cls, real_folder: str = "", **_: Any) -> str:
+        return _host.pictures_stamp(real_folder, below=True)
+
+    @classmethod
     def execute(
         cls,
         name: str,

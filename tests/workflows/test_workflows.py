@@ -205,7 +205,8 @@ def test_our_decoder_takes_the_latents_of_the_hosts_sampler(do, url, host_checkp
 
 def test_train_judge_trains_one_and_guides_by_it(do, url, models_folder):
     few = "\n".join(["red apple", "snowman", "guitar", "rocket"] * 6)
-    settings = {"Training prompts.prompt": few, "Finished.steps": "6", "Hurried.steps": "1", "Train.steps": "60"}
+    settings = {"Training prompts.prompt": few, "Finished.steps": "6", "Train.sample_steps": "1", "Train.count": "24",
+                "Train.steps": "60"}  # fmt: skip
     result, ids = do("train_judge", {**settings, "Train.name": "hurried", "Train.minutes": "2"})
     assert "held-out AUC" in result.outputs[ids["Train"]]["text"][0] and result.previews > 0
     assert (models_folder / "judges" / "hurried.safetensors").is_file()

@@ -20,22 +20,22 @@ WORDS = 77
 class Clap(Judge):
     chunk = 8
 
-    def __init__(self, spec: JudgeSpec, model: Any, features: Any, tokens: Any) -> None:
-        self.spec, self.model, self.features, self.tokens = spec, model, features, tokens
+    def __init__(self, spec: JudgeSpec, model: Any, extractor: Any, tokens: Any) -> None:
+        self.spec, self.model, self.extractor, self.tokens = spec, model, extractor, tokens
 
     def parts(self) -> list[nn.Module]:
         return [self.model]
 
     def judged(self, x: torch.Tensor, beside: Beside) -> torch.Tensor:
         said = each(beside.prompts, self._said)
-        pieces = [F.cosine_similarity(self._heard(piece), said) for piece in windows(x, self.features.nb_max_samples)]
-        lengths = x.new_tensor([piece.shape[1] for piece in windows(x, self.features.nb_max_samples)])
+        pieces = [F.cosine_similarity(self._heard(piece), said) for piece in windows(x, self.extractor.nb_max_samples)]
+        lengths = x.new_tensor([piece.shape[1] for piece in windows(x, self.extractor.nb_max_samples)])
         return (torch.stack(pieces, 1) * lengths).sum(1) / lengths.sum()
 
     def _heard(self, x: torch.Tensor) -> torch.Tensor:
         """[B, T] -> [B, D]; the model's own feature extractor, which repeats what is shorter than 10 s."""
         sounds = list(x.detach().cpu().numpy())
-        made = self.features(sounds, sampling_rate=self.features.sampling_rate, return_tensors="pt")
+        made = self.extractor(sounds, sampling_rate=self.extractor.sampling_rate, return_tensors="pt")
         features = made["input_features"].to(self.model.device, self.model.dtype)
         longer = torch.zeros(len(x), 1, dtype=torch.bool, device=features.device)
         return self.model.get_audio_features(input_features=features, is_longer=longer).pooler_output.float()
@@ -61,5 +61,5 @@ def open_judge(discriminator: Discriminator, dtype: torch.dtype) -> Clap:
     config = ClapConfig.from_pretrained(folder)
     tensors, name = read_folder(folder), discriminator.spec.id
     model = filled(ClapModel, config, tensors, dtype, name, spare=r".*(position_ids|token_type_ids)$")
-    features = ClapFeatureExtractor.from_pretrained(folder)
-    return Clap(discriminator.spec, model, features, RobertaTokenizer.from_pretrained(folder))
+    extractor = ClapFeatureExtractor.from_pretrained(folder)
+    return Clap(discriminator.spec, model, extractor, RobertaTokenizer.from_pretrained(folder))

@@ -10,7 +10,7 @@ from ..figures import ROOT, Absent, Figure
 from ..models import pictogram
 
 DATA = ROOT / "benchmarks" / "data" / "pictogram_held_out.safetensors"
-SEEDS, PROMPTS, STEPS, CFG, WEIGHT = 5, 96, 15, 3.0, 2.0
+SEEDS, PROMPTS, STEPS, CFG, WEIGHT = 5, 96, 15, 3.0, 4.0
 
 
 def measure() -> Iterator[Figure]:

@@ -42,36 +42,29 @@ def digits(seed: int) -> Digits:
 class Denoiser(nn.Module):
     """D(x; sigma) with EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1); x: [B, 1, 8, 8]."""
 
-    def __init__(self, width: int = 32, blocks: int = 4) -> None:
+    def __init__(self, width: int = 512, depth: int = 4) -> None:
         super().__init__()
-        self.noise = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, width))
-        self.first, self.last = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, 1, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-                nn.Conv2d(width, width, 3, padding=1),
-            )
-            for _ in range(blocks)
-        )  # fmt: skip
+        self.first, self.last = nn.Linear(66, width), nn.Linear(width, 64)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         s = sigma.view(-1, 1, 1, 1)
         total = (s**2 + SIGMA_DATA**2).sqrt()
         angle = torch.atan(sigma)[:, None]
-        h = self.first(x / total) + self.noise(torch.cat([angle, (2 * angle).cos()], dim=1))[:, :, None, None]
-        for block in self.blocks:
-            h = h + block(h)
-        return x * (SIGMA_DATA / total) ** 2 + self.last(h) * s * SIGMA_DATA / total
+        h = self.first(torch.cat([(x / total).flatten(1), angle, (2 * angle).cos()], dim=1))
+        for layer in self.layers:
+            h = h + layer(F.silu(h))
+        return x * (SIGMA_DATA / total) ** 2 + self.last(F.silu(h)).view_as(x) * s * SIGMA_DATA / total
 
 
-def trained_denoiser(x: torch.Tensor, seed: int, steps: int = 1500, batch: int = 128) -> Denoiser:
+def trained_denoiser(x: torch.Tensor, seed: int, steps: int = 800, batch: int = 128) -> Denoiser:
     """Train with EDM's loss and noise distribution; the moving average is returned."""
     torch.manual_seed(seed)
     net = Denoiser()
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
+        optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
         x0 = x[torch.randint(len(x), (batch,))]
         sigma = (torch.randn(batch) * 1.2 - 1.0).exp()
         weight = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
@@ -122,7 +115,7 @@ def features(data: Digits, seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
     )  # fmt: skip
     head = nn.Linear(32, 10)
     optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=2e-3)
-    for _ in range(600):
+    for _ in range(300):
         rows = torch.randint(len(data.train), (128,))
         x = data.train[rows] + 0.1 * torch.randn(128, 1, 8, 8)
         loss = F.cross_entropy(head(body(x)), data.labels[rows])

@@ -24,8 +24,13 @@ def schema(**values: Any) -> io.Schema:
 
 def inp(kind: type[io.Input], name: str, **values: Any) -> io.Input:
     """An input of `kind` without the options that this host does not know."""
-    known = inspect.signature(kind.__init__).parameters
+    known = _options(kind)
     return kind(name, **{option: value for option, value in values.items() if option in known})
+
+
+@functools.cache
+def _options(kind: type[io.Input]) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.__init__).parameters)
 
 
 class Node(io.ComfyNode):

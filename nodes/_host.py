@@ -27,10 +27,9 @@ from ..pipelines.runtime import DTYPES, Runtime
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..pipelines.loading import Roots
     from ..pipelines.score.learning import Space
     from ..pipelines.score.training import Report
-    from ..pipelines.sources import Watch
+    from ..pipelines.sources import Roots, Watch
 
 PACK = Path(__file__).resolve().parent.parent
 # The host's tokenizer files below its own package, used in place.
@@ -44,7 +43,7 @@ TOKENIZERS = {
 
 def roots() -> Roots:
     """The host's model folders as they are configured now, and the models shipped with this pack."""
-    from ..pipelines.loading import Roots
+    from ..pipelines.sources import Roots
 
     def folders(kind: str) -> tuple[Path, ...]:
         return tuple(Path(folder) for folder in folder_paths.get_folder_paths(kind))

@@ -12,7 +12,7 @@ from ._sockets import AIGC_CONDITIONING, AIGC_MODEL
 class AddControl(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import loading
+        from ..pipelines import sources
 
         return schema(
             node_id="AIGC_AddControl",
@@ -26,7 +26,7 @@ class AddControl(Node):
                 inp(
                     io.Combo.Input,
                     "control_net",
-                    options=loading.list_networks(_host.roots().controls) or ["none"],
+                    options=sources.list_networks(_host.roots().controls) or ["none"],
                     tooltip="A file or diffusers folder from the host's models/controlnet, made for the model's family.",
                 ),
                 inp(
@@ -113,7 +113,7 @@ class AddControl(Node):
 class AddReference(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import loading
+        from ..pipelines import sources
 
         return schema(
             node_id="AIGC_AddReference",
@@ -128,13 +128,13 @@ class AddReference(Node):
                 inp(
                     io.Combo.Input,
                     "adapter",
-                    options=loading.list_networks(_host.roots().references) or ["none"],
+                    options=sources.list_networks(_host.roots().references) or ["none"],
                     tooltip="An IP-Adapter from the host's models/ipadapter, made for the model's family.",
                 ),
                 inp(
                     io.Combo.Input,
                     "image_encoder",
-                    options=loading.list_networks(_host.roots().image_encoders) or ["none"],
+                    options=sources.list_networks(_host.roots().image_encoders) or ["none"],
                     tooltip="The encoder that the adapter was trained with, from the host's models/clip_vision.",
                 ),
                 inp(io.Image.Input, "image", tooltip="One picture to take over from."),

@@ -12,9 +12,9 @@ from ._sockets import AIGC_MODEL
 class LoadModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import loading
+        from ..pipelines import sources
 
-        names = loading.list_models(_host.roots())
+        names = sources.list_models(_host.roots())
         return schema(
             node_id="AIGC_LoadModel",
             display_name="Load Model",
@@ -92,7 +92,7 @@ class LoadModel(Node):
 class LoadLora(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import loading
+        from ..pipelines import sources
 
         return schema(
             node_id="AIGC_LoadLora",
@@ -106,7 +106,7 @@ class LoadLora(Node):
                 inp(
                     io.Combo.Input,
                     "lora",
-                    options=loading.list_loras(_host.roots()) or ["none"],  # an empty drop-down could not be sent
+                    options=sources.list_loras(_host.roots()) or ["none"],  # an empty drop-down could not be sent
                     tooltip="A LoRA file from the host's models/loras folder or from this pack.",
                 ),
                 inp(
@@ -149,7 +149,7 @@ class LoadLora(Node):
 class ReplacePart(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import loading
+        from ..pipelines import sources
 
         return schema(
             node_id="AIGC_ReplacePart",
@@ -180,7 +180,7 @@ class ReplacePart(Node):
                 inp(
                     io.Combo.Input,
                     "file",
-                    options=loading.list_parts(_host.roots()) or ["none"],  # an empty drop-down could not be sent
+                    options=sources.list_parts(_host.roots()) or ["none"],  # an empty drop-down could not be sent
                     tooltip="A .safetensors file from the host's diffusion_models, vae or text_encoders folder.",
                 ),
                 inp(

@@ -19,7 +19,7 @@ CFG = "How strongly to follow the prompt. 1 switches guidance off and halves the
 class BestOfN(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import schedulers, search
+        from ..pipelines import menus, schedulers
 
         return schema(
             node_id="AIGC_BestOfN",
@@ -66,7 +66,7 @@ class BestOfN(Node):
                 inp(
                     io.Combo.Input,
                     "judge_on",
-                    options=list(search.ON),
+                    options=list(menus.JUDGE_ON),
                     default="estimates",
                     tooltip="drafts: the same noise sampled in fewer steps. estimates: what each looks to become at that step; "
                     "nothing is sampled twice, but little can be told early.",
@@ -120,7 +120,7 @@ class BestOfN(Node):
 class SteerParticles(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import schedulers, search
+        from ..pipelines import menus, schedulers
 
         return schema(
             node_id="AIGC_SteerParticles",
@@ -166,7 +166,7 @@ class SteerParticles(Node):
                 inp(
                     io.Combo.Input,
                     "potential",
-                    options=list(search.POTENTIALS),
+                    options=list(menus.POTENTIALS),
                     default="difference",
                     tooltip="What counts on the way: the rise of the score since the last judging, the highest score so far, or "
                     "the sum of all.",
@@ -233,7 +233,7 @@ class SteerParticles(Node):
 class SearchNoise(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import schedulers, search
+        from ..pipelines import menus, schedulers
 
         return schema(
             node_id="AIGC_SearchNoise",
@@ -258,7 +258,7 @@ class SearchNoise(Node):
                 inp(
                     io.Combo.Input,
                     "method",
-                    options=list(search.METHODS),
+                    options=list(menus.METHODS),
                     default="zero-order",
                     tooltip="zero-order: neighbours of the best noise so far. random: new noise each time.",
                 ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..figures import Figure
 
-SEEDS, COUNT, STEPS, FAKES = 5, 1000, 18, 2000
+SEEDS, COUNT, STEPS, FAKES = 5, 2000, 18, 4000
 
 
 def one_seed(seed: int) -> dict[str, Any]:
@@ -28,9 +28,9 @@ def one_seed(seed: int) -> dict[str, Any]:
     points = toy.features(data, seed)
     net = toy.trained_denoiser(data.train, seed)
     fakes = toy.heun(net, FAKES, STEPS, seed=50_000 + seed)
-    config = NetConfig(channels=1, widths=(32, 64), depth=1, noise_aware=True)
+    config = NetConfig(channels=1, patch=8, widths=(128,), depth=1, noise_aware=True)
     sides = [Examples(x, torch.arange(len(x)) + start) for x, start in ((data.train, 0), (fakes, len(data.train)))]
-    judged, report = train(*sides, config, steps=500, batch=128, rate=1.5e-3, seed=seed)
+    judged, report = train(*sides, config, steps=1000, batch=128, rate=1.5e-3, seed=seed)
     spec = JudgeSpec("digits", modality="latent", space="latent:digits")
     made = described(spec, report)
     steer = Steering(LearnedJudge(made.spec, judged), 1.0, made.calibration)

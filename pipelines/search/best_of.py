@@ -14,13 +14,12 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..menus import JUDGE_ON as ON
 from ..payloads import Discriminator
 from ..stages.frozen import Frozen, join, latent_rows
 from ..stages.particles import Sampler, spread
 from .judged import Found, by_prompt, check, estimated, found, rated, together
 from .progress import Progress
-
-ON = ("estimates", "drafts")
 
 
 @dataclass(frozen=True)

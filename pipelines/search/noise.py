@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..menus import METHODS
 from ..payloads import Discriminator, Scores
 from ..score import choosing
 from ..stages.frozen import latent_rows
@@ -18,8 +19,6 @@ from ..stages.picture_start import wants_start
 from ..stages.pipe import skeleton
 from .judged import Found, by_prompt, check, found, rated, together
 from .progress import Progress
-
-METHODS = ("zero-order", "random")
 
 
 class Neighbours:

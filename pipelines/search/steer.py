@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..menus import POTENTIALS
 from ..payloads import Discriminator
 from ..stages.frozen import Frozen
 from ..stages.particles import Sampler, spread
@@ -22,7 +23,6 @@ from . import stochastic
 from .judged import Found, check, estimated, found, rated
 from .progress import Progress
 
-POTENTIALS = ("max", "difference", "sum")
 _CHILDREN = 2**40  # seeds of copies lie far from those of rows
 
 

@@ -1,0 +1,5 @@
+"""What menus offer, for schemas that may not load the engine behind it."""
+
+JUDGE_ON = ("estimates", "drafts")  # of search.best_of
+POTENTIALS = ("max", "difference", "sum")  # of search.steer
+METHODS = ("zero-order", "random")  # of search.noise

@@ -11,7 +11,7 @@ from ..figures import Absent, Figure
 from ..models import pictogram
 from .guidance_pictogram import DATA, held_out
 
-REAL, PROMPTS, MINUTES = 200, 50, 3.0
+REAL, PROMPTS, MINUTES = 200, 50, 2.0
 
 
 def measure() -> Iterator[Figure]:

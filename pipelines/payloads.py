@@ -231,3 +231,100 @@ class Scores:
     seeds: tuple[int, ...] = ()
     version: str = ""
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a dataset; its pixels stay where they are.
+
+    path: a picture, a zip or a video. member: the picture's name inside a zip. frame: its number in a video, else -1.
+    width, height: upright, in pixels. caption: "" when there is none. bucket: (width, height) that it is trained at, if
+    that was chosen. label: its class, -1 for none.
+    """
+
+    path: Path
+    width: int
+    height: int
+    member: str = ""
+    frame: int = -1
+    caption: str = ""
+    bucket: tuple[int, int] | None = None
+    label: int = -1
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        inside = self.member or (f"frame {self.frame}" if self.frame >= 0 else "")
+        return f"{self.path.name}/{inside}" if inside else self.path.name
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A picture that was left out of a dataset, and why; the file itself is untouched."""
+
+    item: Item
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """AIGC_DATASET: which pictures, with which captions and sizes. labels: the names of the classes, by `Item.label`."""
+
+    items: tuple[Item, ...]
+    rejected: tuple[Rejected, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Design:
+    """AIGC_DESIGN: networks that are not built yet.
+
+    purpose: "gan", "vae" or "diffusion". kind: a row of the table of that purpose, e.g. "stylegan2".
+    options: the arguments of its classes, in JSON's types, so that a checkpoint can name them.
+    """
+
+    purpose: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gan:
+    """AIGC_GAN: a generator, and its discriminator when the file has one; holds no weights.
+
+    path: a .safetensors file of ours, or a foreign file that `gan.files` reads. kind, options: as in a Design.
+    parts: the networks in it, of "generator", "average" (the generator's moving average) and "discriminator".
+    """
+
+    path: Path
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[str, ...] = ("generator",)
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Style:
+    """AIGC_STYLE: what a generator makes pictures from, one row a picture.
+
+    z: noise [B, z_dim]. w: [B, layers, w_dim] once mapped; None before, and for generators without a mapping network.
+    labels: [B] classes, -1 for none. seeds: -1 where unknown.
+    """
+
+    z: Any
+    w: Any = None
+    labels: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """AIGC_RUN: a training that can be resumed. folder: metrics.jsonl, checkpoints and what it made.
+
+    design: of what is trained. step: how far it is. best: the step that examined best on held-out data, -1 before.
+    """
+
+    folder: Path
+    design: Design
+    step: int = 0
+    best: int = -1

@@ -110,14 +110,15 @@ class HostRuntime(Runtime):
             return torch.bfloat16
         return torch.float16 if mm.should_use_fp16(self.device) else torch.float32
 
-    def _patcher(self, part: nn.Module) -> WholeModelPatcher:
+    def patcher(self, part: nn.Module) -> WholeModelPatcher:
+        """What the host loads and frees this part by; one for as long as the part is not released."""
         if id(part) not in self._patchers:
             self._patchers[id(part)] = WholeModelPatcher(_Shell(part), self.device, mm.unet_offload_device())
         return self._patchers[id(part)]
 
     @contextmanager
     def placed(self, parts: Sequence[nn.Module], activation_bytes: int = 0) -> Iterator[None]:
-        mm.load_models_gpu([self._patcher(part) for part in parts], memory_required=activation_bytes)
+        mm.load_models_gpu([self.patcher(part) for part in parts], memory_required=activation_bytes)
         yield
 
     def release(self, parts: Sequence[nn.Module]) -> None:
@@ -276,7 +277,7 @@ def with_post_cfg(model: Any, change: Callable[[dict[str, Any]], torch.Tensor], 
     """A clone of a MODEL whose estimates of the clean sample go through `change`; `parts` are loaded whenever it is."""
     clone = model.clone()
     clone.set_model_sampler_post_cfg_function(change)
-    patchers = [runtime()._patcher(part) for part in parts]
+    patchers = [runtime().patcher(part) for part in parts]
     clone.set_additional_models(f"aigc {id(change)}", patchers)
     return clone
 

@@ -9,6 +9,8 @@ from ._api import Node, inp, io, schema
 from ._sockets import AIGC_DISCRIMINATOR
 
 WEIGHT = "How much this judge counts: 1 as evidence of its own, less where it repeats the others, 0 not at all."
+WEIGHTS = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}
+ANOTHER = "Another, of the same input."
 
 
 class CalibrateDiscriminator(Node):
@@ -92,24 +94,11 @@ class CalibrateDiscriminator(Node):
         generated_prompt: str = "",
         reference: Any = None,
     ) -> io.NodeOutput:
-        from ..pipelines.score import calibrating, scoring
+        from ..pipelines.score import calibrating
 
-        kinds = (
-            (real_image, real_latents, real_audio, real_prompt),
-            (generated_image, generated_latents, generated_audio, generated_prompt),
-        )
-        values = []
-        for image, latents, audio, prompt in kinds:
-            given = scoring.wanted(discriminator.spec, image=image, latent=latents, audio=audio)
-            found = scoring.score(
-                discriminator,
-                given,
-                prompts=scoring.lines(prompt),
-                reference=reference,
-                runtime=_host.runtime(),
-            )
-            values.append(found.values)
-        made = calibrating.calibrate(discriminator, *values)
+        real = calibrating.Examples(real_image, real_latents, real_audio, real_prompt)
+        generated = calibrating.Examples(generated_image, generated_latents, generated_audio, generated_prompt)
+        made = calibrating.calibrated(discriminator, real, generated, reference=reference, runtime=_host.runtime())
         report = calibrating.report(made)
         return io.NodeOutput(_host.keep_while_wired(made.judge), report, made.auc, ui={"text": (report,)})
 
@@ -125,45 +114,13 @@ class CombineDiscriminators(Node):
             search_aliases=["ensemble", "bayes", "product of experts", "average"],
             inputs=[
                 inp(AIGC_DISCRIMINATOR.Input, "discriminator_1", tooltip="A calibrated judge."),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator_2", optional=True, tooltip="Another, of the same input."),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator_3", optional=True, tooltip="Another, of the same input."),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator_4", optional=True, tooltip="Another, of the same input."),
-                inp(
-                    io.Float.Input,
-                    "weight_1",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip=WEIGHT,
-                ),
-                inp(
-                    io.Float.Input,
-                    "weight_2",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip=WEIGHT,
-                ),
-                inp(
-                    io.Float.Input,
-                    "weight_3",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip=WEIGHT,
-                ),
-                inp(
-                    io.Float.Input,
-                    "weight_4",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip=WEIGHT,
-                ),
+                inp(AIGC_DISCRIMINATOR.Input, "discriminator_2", optional=True, tooltip=ANOTHER),
+                inp(AIGC_DISCRIMINATOR.Input, "discriminator_3", optional=True, tooltip=ANOTHER),
+                inp(AIGC_DISCRIMINATOR.Input, "discriminator_4", optional=True, tooltip=ANOTHER),
+                inp(io.Float.Input, "weight_1", tooltip=WEIGHT, **WEIGHTS),
+                inp(io.Float.Input, "weight_2", tooltip=WEIGHT, **WEIGHTS),
+                inp(io.Float.Input, "weight_3", tooltip=WEIGHT, **WEIGHTS),
+                inp(io.Float.Input, "weight_4", tooltip=WEIGHT, **WEIGHTS),
                 inp(
                     io.Float.Input,
                     "prior",

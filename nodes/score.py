@@ -123,19 +123,11 @@ class Score(Node):
         frames: str = "each",
     ) -> io.NodeOutput:
         from ..pipelines.score import choosing, scoring
-        from ..pipelines.score.frames import over_frames
 
-        discriminator = discriminator if frames == "each" else over_frames(discriminator, frames)
-        parts = None if video is None else video.get_components()
-        given = scoring.wanted(discriminator.spec, image=image, latent=latents, audio=audio, video=parts)
-        scores = scoring.score(
-            discriminator,
-            given,
-            prompts=scoring.lines(prompt),
-            reference=reference,
-            seed=batch_seed,
-            runtime=_host.runtime(),
-        )
+        kinds = {"image": image, "latents": latents, "audio": audio}
+        kinds["video"] = None if video is None else video.get_components()
+        about = {"prompt": prompt, "reference": reference, "seed": batch_seed, "frames": frames}
+        scores = scoring.score_any(discriminator, **kinds, **about, runtime=_host.runtime())
         table = choosing.table(scores)
         shown = {"text": (table,), "aigc_scores": choosing.rows(scores)}
         return io.NodeOutput(scores, max(scores.values, default=float("-inf")), table, ui=shown)

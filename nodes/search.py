@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _host
 from ._api import Node, inp, io, schema
 from ._sockets import AIGC_CONDITIONING, AIGC_DISCRIMINATOR, AIGC_MODEL, AIGC_SCORES
+
+if TYPE_CHECKING:
+    from ..pipelines.search import Sampler
 
 CONDITIONING = "The encoded prompt, made with the same model; of several prompts each is searched for."
 LATENTS = "Their size: one row, or one for each prompt. A noise mask is kept."
@@ -16,10 +19,45 @@ STEPS = "How many times the denoiser runs for each candidate that is finished."
 CFG = "How strongly to follow the prompt. 1 switches guidance off and halves the time."
 
 
+def _asked() -> list[io.Input]:
+    return [
+        inp(AIGC_MODEL.Input, "model", tooltip="The model to sample with."),
+        inp(AIGC_CONDITIONING.Input, "conditioning", tooltip=CONDITIONING),
+        inp(io.Latent.Input, "latents", tooltip=LATENTS),
+        inp(AIGC_DISCRIMINATOR.Input, "discriminator", tooltip=JUDGE),
+        inp(io.Int.Input, "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip=SEED),
+    ]
+
+
+def _walk() -> list[io.Input]:
+    return [
+        inp(io.Int.Input, "steps", default=20, min=1, max=10000, tooltip=STEPS),
+        inp(io.Float.Input, "cfg", default=3.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=CFG),
+    ]
+
+
+def _scheduler() -> io.Input:
+    from ..pipelines import schedulers
+
+    return inp(
+        io.Combo.Input,
+        "scheduler",
+        options=schedulers.names(),
+        default=schedulers.DEFAULT,
+        tooltip="The method that walks from noise to the result. The model's own one is always safe.",
+    )
+
+
+def _sampler(model: Any, conditioning: Any, seed: int, steps: int, cfg: float, scheduler: str) -> Sampler:
+    from ..pipelines import search
+
+    return search.Sampler(model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter())
+
+
 class BestOfN(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import menus, schedulers
+        from ..pipelines import menus
 
         return schema(
             node_id="AIGC_BestOfN",
@@ -28,34 +66,15 @@ class BestOfN(Node):
             description="Samples several candidates, judges them on the way, drops the worse half each time, and keeps the best.",
             search_aliases=["best of n", "successive halving", "early stopping", "rerank", "select"],
             inputs=[
-                inp(AIGC_MODEL.Input, "model", tooltip="The model to sample with."),
-                inp(AIGC_CONDITIONING.Input, "conditioning", tooltip=CONDITIONING),
-                inp(io.Latent.Input, "latents", tooltip=LATENTS),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator", tooltip=JUDGE),
-                inp(
-                    io.Int.Input,
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip=SEED,
-                ),
+                *_asked(),
                 inp(
                     io.Int.Input, "candidates", default=8, min=1, max=4096, tooltip="How many to begin with, a prompt."
                 ),
                 inp(
                     io.Int.Input, "keep", default=1, min=1, max=4096, tooltip="How many to keep, a prompt, best first."
                 ),
-                inp(io.Int.Input, "steps", default=20, min=1, max=10000, tooltip=STEPS),
-                inp(io.Float.Input, "cfg", default=3.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=CFG),
-                inp(
-                    io.Combo.Input,
-                    "scheduler",
-                    options=schedulers.names(),
-                    default=schedulers.DEFAULT,
-                    tooltip="The method that walks from noise to the result. The model's own one is always safe.",
-                ),
+                *_walk(),
+                _scheduler(),
                 inp(
                     io.String.Input,
                     "halvings",
@@ -108,9 +127,7 @@ class BestOfN(Node):
     ) -> io.NodeOutput:
         from ..pipelines import search
 
-        sampler = search.Sampler(
-            model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter()
-        )
+        sampler = _sampler(model, conditioning, seed, steps, cfg, scheduler)
         plan = search.plan_of(halvings, judge_on)
         options = {"candidates": candidates, "keep": keep, "plan": plan, "at_once": at_once}
         found = search.best_of(sampler, latents, discriminator, **options)
@@ -130,22 +147,9 @@ class SteerParticles(Node):
             "better in the place of the others.",
             search_aliases=["feynman-kac", "fk steering", "smc", "sequential monte carlo", "resample"],
             inputs=[
-                inp(AIGC_MODEL.Input, "model", tooltip="The model to sample with."),
-                inp(AIGC_CONDITIONING.Input, "conditioning", tooltip=CONDITIONING),
-                inp(io.Latent.Input, "latents", tooltip=LATENTS),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator", tooltip=JUDGE),
-                inp(
-                    io.Int.Input,
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip=SEED,
-                ),
+                *_asked(),
                 inp(io.Int.Input, "particles", default=4, min=1, max=1024, tooltip="How many a prompt."),
-                inp(io.Int.Input, "steps", default=20, min=1, max=10000, tooltip=STEPS),
-                inp(io.Float.Input, "cfg", default=3.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=CFG),
+                *_walk(),
                 inp(
                     io.Combo.Input,
                     "scheduler",
@@ -221,9 +225,7 @@ class SteerParticles(Node):
     ) -> io.NodeOutput:
         from ..pipelines import search
 
-        sampler = search.Sampler(
-            model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter()
-        )
+        sampler = _sampler(model, conditioning, seed, steps, cfg, scheduler)
         options = {"strength": strength, "potential": potential, "threshold": threshold}
         shares = search.shares_of(resample_at)
         found = search.steer_particles(sampler, latents, discriminator, particles=particles, shares=shares, **options)
@@ -233,7 +235,7 @@ class SteerParticles(Node):
 class SearchNoise(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines import menus, schedulers
+        from ..pipelines import menus
 
         return schema(
             node_id="AIGC_SearchNoise",
@@ -242,19 +244,7 @@ class SearchNoise(Node):
             description="Looks for the noise whose result the judge takes for best: from scratch, or near the best so far.",
             search_aliases=["noise search", "zero order", "inference time scaling", "optimise seed"],
             inputs=[
-                inp(AIGC_MODEL.Input, "model", tooltip="The model to sample with."),
-                inp(AIGC_CONDITIONING.Input, "conditioning", tooltip=CONDITIONING),
-                inp(io.Latent.Input, "latents", tooltip=LATENTS),
-                inp(AIGC_DISCRIMINATOR.Input, "discriminator", tooltip=JUDGE),
-                inp(
-                    io.Int.Input,
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip=SEED,
-                ),
+                *_asked(),
                 inp(
                     io.Combo.Input,
                     "method",
@@ -280,15 +270,8 @@ class SearchNoise(Node):
                     step=0.01,
                     tooltip="How far neighbours lie from the best noise: the share that is new. 1 is all new.",
                 ),
-                inp(io.Int.Input, "steps", default=20, min=1, max=10000, tooltip=STEPS),
-                inp(io.Float.Input, "cfg", default=3.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=CFG),
-                inp(
-                    io.Combo.Input,
-                    "scheduler",
-                    options=schedulers.names(),
-                    default=schedulers.DEFAULT,
-                    tooltip="The method that walks from noise to the result. The model's own one is always safe.",
-                ),
+                *_walk(),
+                _scheduler(),
             ],
             outputs=[
                 io.Latent.Output("out_latents", display_name="latents", tooltip="The best of each prompt."),
@@ -315,9 +298,7 @@ class SearchNoise(Node):
     ) -> io.NodeOutput:
         from ..pipelines import search
 
-        sampler = search.Sampler(
-            model, conditioning, _host.runtime(), seed, steps, cfg, scheduler, on_step=_host.reporter()
-        )
+        sampler = _sampler(model, conditioning, seed, steps, cfg, scheduler)
         options = {"method": method, "budget": budget, "each": each_round, "radius": radius}
         found = search.search_noise(sampler, latents, discriminator, **options)
         return io.NodeOutput(found.latents, found.scores, found.report)

@@ -82,14 +82,14 @@ class GuideModel(Node):
 
 def _steering(model: Any, judge: Any, discriminator: Any, weight: float, like: torch.Tensor) -> Steering:
     """What moves this model's estimates; the judge is asked once, so that one that does not fit is refused here."""
-    from ..pipelines.score import scoring, steering
+    from ..pipelines.score import steering
 
-    def unfold(x: torch.Tensor) -> torch.Tensor:
-        return scoring.to_space(discriminator.spec, model.process_latent_out(x.clone()))
+    def latent_of(x: torch.Tensor) -> torch.Tensor:
+        return model.process_latent_out(x.clone())
 
-    gain = steering.gain_of(discriminator.spec, unfold, like)
-    steering.slope(judge, unfold(like), 0.0)
-    return steering.Steering(judge, weight, discriminator.calibration, unfold, gain=gain)
+    steer = steering.Steering.of(discriminator, judge, weight, latent_of, like)
+    steering.slope(judge, steer.unfold(like), 0.0)
+    return steer
 
 
 def _hook(steer: Steering, span: tuple[float, float]) -> Callable[[dict[str, Any]], torch.Tensor]:

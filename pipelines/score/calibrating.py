@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from ..errors import AigcError
 from ..payloads import Discriminator
+from ..runtime import Runtime
+from . import scoring
 from .learned import quantiles
 from .statistics import auc, log_loss, platt
 
 LEAST = 8  # of each kind: half of them is held out
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Of one kind, real or generated: an IMAGE, a LATENT or an AUDIO, whichever the judge takes, and a line of prompt for all
+    or one each."""
+
+    image: Any = None
+    latents: Any = None
+    audio: Any = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,18 @@ class Calibration:
     whole: float
     real: int
     generated: int
+
+
+def calibrated(
+    discriminator: Discriminator, real: Examples, generated: Examples, *, reference: Any = None, runtime: Runtime
+) -> Calibration:
+    """`calibrate` by the judge's own scores of these. Raises AigcError as `scoring.score` and `calibrate`."""
+    values = []
+    for kind in (real, generated):
+        given = scoring.wanted(discriminator.spec, image=kind.image, latent=kind.latents, audio=kind.audio)
+        prompts = scoring.lines(kind.prompt)
+        values.append(scoring.score(discriminator, given, prompts=prompts, reference=reference, runtime=runtime).values)
+    return calibrate(discriminator, *values)
 
 
 def calibrate(

@@ -10,6 +10,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec, Scores
 from ..runtime import Runtime
+from .frames import over_frames
 from .judge import Beside
 from .judges import judging
 from .resampling import resampled
@@ -118,6 +119,28 @@ def score(
             raw.append(judge.raw(found).float().cpu())
             values.append(found.float().cpu())
     return summed_up(discriminator, torch.cat(values), torch.cat(raw), texts, _seeds(seed, given, count))
+
+
+def score_any(
+    discriminator: Discriminator,
+    *,
+    image: Any = None,
+    latents: Any = None,
+    audio: Any = None,
+    video: Any = None,
+    frames: str = "each",
+    prompt: str = "",
+    reference: Any = None,
+    seed: int = -1,
+    runtime: Runtime,
+) -> Scores:
+    """`score` of what is connected and the judge takes, as in `wanted`; frames: "mean" or "worst" make one score of all pictures.
+
+    prompt: one line for all or one each. Raises AigcError when what came does not fit.
+    """
+    judge = discriminator if frames == "each" else over_frames(discriminator, frames)
+    given = wanted(judge.spec, image=image, latent=latents, audio=audio, video=video)
+    return score(judge, given, prompts=lines(prompt), reference=reference, seed=seed, runtime=runtime)
 
 
 def _seeds(seed: int, given: Any, count: int) -> list[int]:

@@ -14,6 +14,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from .judge import Judge
+from .scoring import to_space
 
 
 def check_guides(discriminator: Discriminator) -> None:
@@ -88,6 +89,24 @@ class Steering:
     ) -> None:
         self.judge, self.weight, self.unfold, self.fold, self.gain = judge, weight, unfold, fold, gain
         self.sharpness = calibration[0] if calibration else 1.0
+
+    @classmethod
+    def of(
+        cls,
+        discriminator: Discriminator,
+        judge: Judge,
+        weight: float,
+        latent_of: Callable[[torch.Tensor], torch.Tensor],
+        like: torch.Tensor,
+        fold: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
+    ) -> Steering:
+        """Of a denoiser whose latents, such as `like`, are those of a LATENT by `latent_of`. Raises AigcError as `gain_of`."""
+        spec = discriminator.spec
+
+        def unfold(x: torch.Tensor) -> torch.Tensor:
+            return to_space(spec, latent_of(x))
+
+        return cls(judge, weight, discriminator.calibration, unfold, fold, gain_of(spec, unfold, like))
 
     def __call__(self, x: torch.Tensor, alpha: float, sigma: float) -> torch.Tensor:
         """x = alpha x0 + sigma noise, in the denoiser's space."""

@@ -10,12 +10,11 @@ import torch
 from ..payloads import Conditioning, Model
 from ..runtime import Runtime
 from ..score.learning import Space, affine
-from . import arguments
 from .convention import folded, from_host
 from .decode import encode_image
-from .latents import call_size, empty_latents, geometry
-from .pipe import decoder_name, stage
-from .sample import _Run, sample
+from .latents import empty_latents
+from .pipe import stage
+from .sample import plain_tail, sample
 
 BATCH = 8
 
@@ -23,10 +22,7 @@ BATCH = 8
 def space_of(model: Model, conditioning: Conditioning, latents: Mapping[str, Any], *, runtime: Runtime) -> Space:
     """The denoiser's space as a LATENT of this size maps into it."""
     with stage(model, "denoiser", runtime) as pipe:
-        shape = geometry(pipe, getattr(pipe, decoder_name(model)))
-        run = _Run(model, pipe, pipe, conditioning, runtime, shape, [0], guided=False)
-        size = arguments.size(pipe, call_size(pipe, shape, latents))
-        tail = run.tail_map({**arguments.of_conditioning(pipe, conditioning, [0]), **size})
+        shape, tail = plain_tail(model, pipe, conditioning, latents, runtime)
 
         def into(samples: torch.Tensor) -> torch.Tensor:
             return folded(shape.family, tail.lie(tail.inverse(from_host(shape.family, samples, pipe))))

@@ -170,6 +170,16 @@ def _fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, A
     return size
 
 
+def plain_tail(
+    model: Model, pipe: Any, conditioning: Conditioning, latents: Mapping[str, Any], runtime: Runtime
+) -> tuple[Geometry, TailMap]:
+    """What the pipeline's denoiser takes, and the way there from a LATENT of this size; pipe: its stage, open."""
+    shape = geometry(pipe, getattr(pipe, decoder_name(model)))
+    run = _Run(model, pipe, pipe, conditioning, runtime, shape, [0], guided=False)
+    size = arguments.size(pipe, call_size(pipe, shape, latents))
+    return shape, run.tail_map({**arguments.of_conditioning(pipe, conditioning, [0]), **size})
+
+
 class _Run:
     """One call of a pipeline in this stage, and the shorter ones that probe it.
 

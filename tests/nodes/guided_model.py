@@ -116,7 +116,7 @@ def moved_weights() -> bool:
     host = pack("nodes._host")
     with torch.inference_mode(False):
         part = torch.nn.Conv2d(4, 4, 3).requires_grad_(False)
-    patcher = host.runtime()._patcher(part)
+    patcher = host.runtime().patcher(part)
     patcher.partially_load(torch.float64)  # a dtype stands in for a device: `to` makes new tensors for both
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.randn(1, 4, 8, 8, dtype=torch.float64, requires_grad=True)

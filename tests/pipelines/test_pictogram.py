@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,3 +101,10 @@ def test_a_seed_gives_the_same_picture_in_any_batch(pipe):
     batch = evaluate.generate(pipe, ["cat", "dog"], [1, 2], steps=4)
     single = evaluate.generate(pipe, ["dog"], [2], steps=4)
     assert abs(batch[1].astype(int) - single[0].astype(int)).max() <= 1
+
+
+def test_spread_tells_seeds_from_prompts():
+    pictures = np.zeros((2, 3, 4, 4, 3), np.uint8)
+    pictures[0], pictures[:, 1] = pictures[0] + 10, pictures[:, 1] + 3
+    seeds, prompts = evaluate.spread(pictures)
+    assert seeds == pytest.approx(2.0) and prompts == pytest.approx(10.0), "of three pairs of seeds two differ by 3"

@@ -28,6 +28,7 @@ from .export import COLUMNS, THUMBNAIL
 STEPS = 15
 CFG = 3.0
 BATCH = 16
+SEEDS = 4
 
 
 def load(model: Path) -> StableDiffusionPipeline:
@@ -139,6 +140,29 @@ def colour_figures(
     }
 
 
+def spread(pictures: np.ndarray) -> tuple[float, float]:
+    """How far apart pictures uint8 [P, S, H, W, 3] of P prompts by S seeds are: (seeds of one prompt, prompts of one seed).
+
+    Root mean square difference in levels of 0..255, the mean over all pairs. P and S are at least 2.
+    """
+    x = pictures.astype(np.float64).reshape(*pictures.shape[:2], -1)
+
+    def apart(rows: np.ndarray) -> float:
+        pairs = [rows[i] - rows[j] for i in range(len(rows)) for j in range(i)]
+        return float(np.sqrt(np.square(pairs).mean(-1)).mean())
+
+    return apart(x.swapaxes(0, 1)), apart(x)
+
+
+def seed_figures(pipe: StableDiffusionPipeline, concepts: list[Concept], **options) -> dict:
+    """How much a seed changes, beside how much a prompt changes: SEEDS pictures of every 28th concept by its name."""
+    names = [concept.name for concept in concepts[::28]]
+    prompts = [name for name in names for _ in range(SEEDS)]
+    pictures = generate(pipe, prompts, list(range(SEEDS)) * len(names), **options)
+    seeds, others = spread(pictures.reshape(len(names), SEEDS, *pictures.shape[1:]))
+    return {"between_seeds": round(seeds, 1), "between_prompts": round(others, 1)}
+
+
 def evaluate(model: Path, every: int, **options) -> dict:
     """All figures. every: use each n-th concept only, for a quick look."""
     begun = time.perf_counter()
@@ -157,6 +181,7 @@ def evaluate(model: Path, every: int, **options) -> dict:
     figures |= concept_figures(pipe, concepts[::every], tiles[: len(concepts)], **options)
     figures |= phrase_figures(pipe, concepts[::every], tiles[: len(concepts)], **options)
     figures |= colour_figures(pipe, concepts, tiles, every, **options)
+    figures |= seed_figures(pipe, concepts, **options)
     return figures
 
 

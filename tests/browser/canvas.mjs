@@ -43,19 +43,20 @@ export async function load(page, workflow, name) {
 export const prompt = (page) => page.evaluate(async () => (await window.app.graphToPrompt()).output);
 
 /** Queue the graph; resolves with "execution_success", or with what went wrong. */
-export function run(page) {
+export function run(page, minutes = 2) {
   return page.evaluate(
-    () =>
+    (limit) =>
       new Promise((resolve) => {
         const { api } = window.app;
         api.addEventListener("execution_success", () => resolve("execution_success"), { once: true });
         api.addEventListener("execution_error", ({ detail }) => resolve(detail.exception_message), { once: true });
-        setTimeout(() => resolve("no answer within two minutes"), 120_000);
+        setTimeout(() => resolve(`no answer within ${limit} minutes`), 60_000 * limit);
         window.app.queuePrompt(0, 1).then(() => {
           const refused = Object.values(window.app.lastNodeErrors ?? {});
           if (refused.length) resolve(`refused: ${JSON.stringify(refused)}`);
         });
       }),
+    minutes,
   );
 }
 

@@ -105,6 +105,7 @@ def test_a_seed_gives_the_same_picture_in_any_batch(pipe):
 
 def test_spread_tells_seeds_from_prompts():
     pictures = np.zeros((2, 3, 4, 4, 3), np.uint8)
-    pictures[0], pictures[:, 1] = pictures[0] + 10, pictures[:, 1] + 3
+    pictures[0] += 10
+    pictures[:, 1] += 3
     seeds, prompts = evaluate.spread(pictures)
     assert seeds == pytest.approx(2.0) and prompts == pytest.approx(10.0), "of three pairs of seeds two differ by 3"

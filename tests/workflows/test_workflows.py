@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load
 
 from headless.convert import convert
 from headless.overrides import apply_overrides
+from pipelines.runtime import Runtime
+from pipelines.score.scoring import score
 
-from ..nodes.canvas import fetch, images, run
+from ..nodes.canvas import fetch, images, query, run
 from ..pipelines.judges import judge_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,14 +33,17 @@ def stem(path: Path) -> str:
 def do(url, tiny):
     """Convert a workflow, fill in what a user would choose, run it; the result and the prompt's ids by title."""
 
-    def call(name: str, settings: dict[str, str]) -> tuple:
+    def call(name: str, settings: dict[str, str], more: Callable[[dict, dict], None] | None = None) -> tuple:
         info = fetch(url, "/object_info")
         prompt = convert(json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8")), info)
         apply_overrides(prompt, [f"{key}={value}" for key, value in settings.items()], info)
+        ids = {node["_meta"]["title"]: id for id, node in prompt.items()}
+        if more is not None:
+            more(prompt, ids)
         result = run(url, prompt)
         assert result.refused is None, result.refused
         assert result.error == ""
-        return result, {node["_meta"]["title"]: id for id, node in prompt.items()}
+        return result, ids
 
     return call
 
@@ -123,6 +131,14 @@ def test_gate_and_save_parts_the_eight_and_writes_the_scores_into_the_pictures(d
     passed = [row for row in rows if row["percentile"] >= 4]
     assert not passed or [row["seed"] for row in kept] == [row["seed"] for row in passed]
     assert len(images(url, result, ids["Save"])) == len(kept)
+
+
+def test_judge_video_takes_the_walk_in_order_for_calmer_than_the_mixed_one(do, url):
+    result, ids = do("judge_video", {"Sample in order.steps": "6", "Sample mixed up.steps": "6"})
+    for name in ("Flicker", "Smoothness", "Consistency"):
+        calm, wild = (result.outputs[ids[f"{name} {kind}"]]["aigc_scores"] for kind in ("in order", "mixed up"))
+        assert len(calm) == len(wild) == 1 and calm[0]["score"] > wild[0]["score"], name
+    assert len(images(url, result, ids["Frames in order"])) == 7
 
 
 def test_combine_judges_says_how_good_each_is_and_keeps_half(do, url):
@@ -233,14 +249,34 @@ def test_an_ordinary_ksampler_workflow_is_judged_and_the_best_two_are_saved(do, 
     assert len(result.outputs[ids["Score"]]["aigc_scores"]) == 3
 
 
-def test_the_hosts_ksampler_is_guided_by_a_judge_of_its_latents(do, url, host_checkpoint, models_folder):
-    judge_file(models_folder / "judges" / "small.safetensors", scale=0.18215)
-    small = {"Size.width": "64", "Size.height": "64", "Size.batch_size": "1", "Guide.weight": "50"}
-    steps = {"Host Sample plain.steps": "1", "Host Sample guided.steps": "1"}
+def test_the_hosts_ksampler_is_guided_by_a_judge_of_its_latents(do, url, host_checkpoint, full_size_vae, models_folder):
+    judge = judge_file(models_folder / "judges" / "small.safetensors", scale=0.18215)
+
+    def kept(prompt: dict, ids: dict) -> None:
+        # The checkpoint's own autoencoder is all zeros and would show the same picture for everything.
+        prompt["vae"] = {"class_type": "VAELoader", "inputs": {"vae_name": full_size_vae}}
+        for kind in ("plain", "guided"):
+            prompt[ids[f"Decode {kind}"]]["inputs"]["vae"] = ["vae", 0]
+            wires = {"samples": [ids[f"Host Sample {kind}"], 0], "filename_prefix": kind}
+            prompt[kind] = {"class_type": "SaveLatent", "inputs": wires}
+
+    small = {"Size.width": "64", "Size.height": "64", "Size.batch_size": "2"}
+    # Half-way down the schedule the noise is one that the judge knows.
+    numbers = {
+        f"Host Sample {kind}.{k}": v
+        for kind in ("plain", "guided")
+        for k, v in (("steps", "2"), ("denoise", "0.4"), ("cfg", "1"))
+    }
     names = {"Host Checkpoint.ckpt_name": host_checkpoint, "Judge.discriminator": "small"}
-    result, ids = do("guide_ksampler", {**small, **steps, **names})
-    plain, guided = (images(url, result, ids[title])[0] for title in ("Save plain", "Save guided"))
-    assert plain.shape == guided.shape == (64, 64, 3)
+    for weight in ("0", "20"):
+        result, ids = do("guide_ksampler", {**small, **numbers, **names, "Guide.weight": weight}, kept)
+        latents = [load(fetch(url, f"/view?{query(result.outputs[kind]['latents'][0])}"))["latent_tensor"]
+                   for kind in ("plain", "guided")]  # fmt: skip
+        pictures = [images(url, result, ids[title]) for title in ("Save plain", "Save guided")]
+        assert torch.equal(*latents) is (weight == "0")
+        assert np.array_equal(pictures[0], pictures[1]) is (weight == "0") and pictures[0][0].shape == (64, 64, 3)
+    before, after = (score(judge, {"samples": x}, runtime=Runtime("cpu")).values for x in latents)
+    assert all(a < b for a, b in zip(before, after)), (before, after)
 
 
 def test_text_to_video_saves_a_video(do):

@@ -40,15 +40,17 @@ def sharpness(rgb: np.ndarray) -> float:
     scale = min(1.0, SIDE / max(rgb.shape[:2]))
     width, height = (max(1, round(length * scale)) for length in rgb.shape[1::-1])
     grey = cv2.cvtColor(reading.scaled(rgb, width, height), cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))[1][0, 0] ** 2)
 
 
 def exposure(rgb: np.ndarray) -> tuple[float, float, float]:
     """(share of pixels that are black, share that are white, standard deviation of brightness)."""
     import cv2
 
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    return float((rgb.max(2) <= DARK).mean()), float((rgb.min(2) >= BRIGHT).mean()), float(grey.std())
+    red, green, blue = cv2.split(rgb)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    spread = cv2.meanStdDev(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))[1]
+    return float((most <= DARK).mean()), float((least >= BRIGHT).mean()), float(spread[0, 0])
 
 
 def look(rgb: np.ndarray) -> Look:

@@ -23,6 +23,7 @@ NODES = {
     "choose": ("Gate",),
     "sets": ("CompareSets", "JudgePanel"),
     "records": ("SaveScores", "ScoreFolder"),
+    "data": ("CollectImages", "CleanImages", "CaptionImages", "BucketImages"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -230,6 +230,25 @@ def pictures_stamp(place: str, *, below: bool = False) -> str:
         return place
 
 
+def example_sets() -> dict[str, Path]:
+    """The data sets that are shipped with this pack, by name."""
+    from ..pipelines.data import collecting
+
+    return collecting.shipped(PACK / "models" / "data")
+
+
+def collected_folder() -> Path:
+    """Where pictures of a wire that belong to a dataset are kept: a training may be resumed much later."""
+    return Path(folder_paths.get_output_directory()) / "aigc" / "collected"
+
+
+def dataset_stamp(folder: str, *, below: bool = True) -> str:
+    """What changes when the pictures that a dataset is collected from do, or the captions beside them. Never raises."""
+    from ..pipelines.data import collecting
+
+    return collecting.stamp(collecting.places(folder), input_folder(), named=example_sets(), below=below)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a prefix such as "aigc/name" saves to: stem is "name", counter the first number that is free."""

@@ -257,6 +257,11 @@ class Item:
         inside = self.member or (f"frame {self.frame}" if self.frame >= 0 else "")
         return f"{self.path.name}/{inside}" if inside else self.path.name
 
+    @property
+    def short_name(self) -> str:
+        """The same for where there is little room: without the zip and its folders."""
+        return self.member.rpartition("/")[2] or self.name
+
 
 @dataclass(frozen=True)
 class Rejected:

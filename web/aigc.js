@@ -4,7 +4,11 @@ import { titleColour } from "./lib/colours.mjs";
 import { addTextPreview } from "./lib/text_preview.mjs";
 
 const SHOWS_TEXT = new Set([
+  "AIGC_BucketImages",
   "AIGC_CalibrateDiscriminator",
+  "AIGC_CaptionImages",
+  "AIGC_CleanImages",
+  "AIGC_CollectImages",
   "AIGC_CompareSets",
   "AIGC_JudgePanel",
   "AIGC_ModelInfo",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AigcError
-from ..payloads import Item
+from ..payloads import Dataset, Item
 from ..runtime import Runtime
 from ..sources import Roots, find_network, list_networks, resolve
-from . import reading
-from .captions import Captioner
+from . import captions, reading
+from .captions import Captioner, Form
 
 QUESTION = "Describe this picture in one sentence."
 
@@ -89,3 +89,21 @@ def _caption(model: Any, processor: Any, rgb: Any, question: str, most: int) -> 
         tokens = tokens[given["input_ids"].shape[1] :]
     text = processor.tokenizer.decode(tokens, skip_special_tokens=True)
     return " ".join(text.split())
+
+
+def captioned(
+    dataset: Dataset,
+    source: str,
+    form: Form,
+    name: str,
+    *,
+    roots: Roots,
+    runtime: Runtime,
+    most: int = 40,
+    **given: Any,
+) -> Dataset:
+    """`captions.captioned` with the captioner that `name` means, which is opened only for the source "model"."""
+    if source != "model":
+        return captions.captioned(dataset, source, form, **given)
+    with captioning(folder_of(name, roots), runtime, most=most) as captioner:
+        return captions.captioned(dataset, source, form, captioner=captioner, **given)

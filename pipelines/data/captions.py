@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ..errors import AigcError
+from ..menus import CAPTION_SOURCES
 from ..payloads import Dataset, Item
 from .sidecars import Sidecars
 
-SOURCES = ("sidecar", "sidecar or name", "name", "label", "lines", "model", "keep")
 COUNTER = re.compile(r"^(\d+\s+)+|(\s*\(\d+\))+$|(\s+\d+)+$")
 OnItem = Callable[[int, int], None]
 Captioner = Callable[[Item], str]
@@ -52,6 +52,11 @@ def name_of(item: Item) -> str:
     return "" if words.isdigit() else words
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a box, empty ones in between included: a picture may have no caption."""
+    return [line.strip() for line in text.strip().splitlines()]
+
+
 def captioned(
     dataset: Dataset,
     source: str,
@@ -62,13 +67,13 @@ def captioned(
     keep: bool = False,
     on_item: OnItem | None = None,
 ) -> Dataset:
-    """The dataset with a caption for each item from `source`, one of SOURCES, in the given form.
+    """The dataset with a caption for each item from `source`, one of menus.CAPTION_SOURCES, in the given form.
 
     lines: one a picture, or one for all. captioner: for "model". keep: items that have a caption stay as they are.
     Raises AigcError when lines and pictures differ in number.
     """
-    if source not in SOURCES:
-        raise AigcError(f"Expected captions from one of {', '.join(SOURCES)}, got {source!r}: choose one.")
+    if source not in CAPTION_SOURCES:
+        raise AigcError(f"Expected captions from one of {', '.join(CAPTION_SOURCES)}, got {source!r}: choose one.")
     if source == "lines" and len(lines) not in (1, len(dataset.items)):
         raise AigcError(
             f"Expected one line for all pictures or one a picture ({len(dataset.items)}), got {len(lines)}: count them again."

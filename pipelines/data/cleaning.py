@@ -119,9 +119,7 @@ def _twins(items: Sequence[Item], seen: Sequence[looks.Look], bits: int, on_part
         if i in out:
             continue
         for j, apart in beside[i]:
-            out.setdefault(
-                j, f"near-duplicate of {items[i].name}: {apart} of 64 bits differ, more than {bits} to be kept"
-            )
+            out.setdefault(j, f"near-duplicate of {items[i].short_name}: {apart} of 64 bits differ, limit {bits}")
     return {i: out[i] for i in sorted(out)}
 
 

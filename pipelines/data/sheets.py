@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PAPER, INK, FAINT = (250, 250, 248), (40, 40, 40), (120, 120, 116)
-TILE, GAP, LINE, FONT, WIDTH = 112, 8, 14, 12, 1016
+TILE, GAP, LINE, FONT = 112, 8, 14, 12
+ACROSS = 8
+WIDTH = GAP + ACROSS * (TILE + GAP)
 Check = Callable[[], None]
 
 
@@ -30,7 +32,7 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 def kept(dataset: Dataset, most: int = 64, check: Check = _nothing) -> torch.Tensor:
     """IMAGE [1, H, W, 3]: items spread over the dataset, their captions or names below."""
-    rows = [(item, item.caption or item.name) for item in evenly(dataset.items, most)]
+    rows = [(item, item.caption or item.short_name) for item in evenly(dataset.items, most)]
     return _image([(f"{len(dataset.items)} pictures{_shown(rows, dataset.items)}", rows)], check)
 
 
@@ -45,7 +47,9 @@ def by_bucket(dataset: Dataset, each: int = 8, check: Check = _nothing) -> torch
     parts = []
     for bucket, count in bucketing.counts(dataset).items():
         rows = evenly([item for item in dataset.items if item.bucket == bucket], each)
-        parts.append((f"{bucket[0]} x {bucket[1]}: {count}", [(item, item.caption or item.name) for item in rows]))
+        parts.append(
+            (f"{bucket[0]} x {bucket[1]}: {count}", [(item, item.caption or item.short_name) for item in rows])
+        )
     return _image(parts or [("no pictures", [])], check)
 
 
@@ -64,9 +68,8 @@ def drawn(parts: Sequence[tuple[str, Sequence[tuple[Item, str]]]], check: Check 
     """Headings, and below each its items in rows."""
     from PIL import Image, ImageDraw
 
-    across = (WIDTH - GAP) // (TILE + GAP)
     deep, high = TILE + 3 * LINE + GAP, 2 * LINE + GAP
-    height = GAP + sum(high + -(-len(rows) // across) * deep for _, rows in parts)
+    height = GAP + sum(high + -(-len(rows) // ACROSS) * deep for _, rows in parts)
     sheet = Image.new("RGB", (WIDTH, height), PAPER)
     pen, top = ImageDraw.Draw(sheet), GAP
     for heading, rows in parts:
@@ -74,11 +77,11 @@ def drawn(parts: Sequence[tuple[str, Sequence[tuple[Item, str]]]], check: Check 
         top += high
         for number, (item, words) in enumerate(rows):
             check()
-            x, y = GAP + number % across * (TILE + GAP), top + number // across * deep
+            x, y = GAP + number % ACROSS * (TILE + GAP), top + number // ACROSS * deep
             sheet.paste(_tile(item), (x, y))
             for line, text in enumerate(_lines(pen, words)):
                 pen.text((x, y + TILE + 2 + line * LINE), text, fill=FAINT, font_size=FONT)
-        top += -(-len(rows) // across) * deep
+        top += -(-len(rows) // ACROSS) * deep
     return sheet
 
 

@@ -155,6 +155,16 @@ def test_score_folder_scores_the_input_folder(do, url, example_picture):
     assert len(images(url, result, ids["Best"])) >= 1
 
 
+def test_collect_and_clean_shows_what_is_left_out_of_the_shipped_set_and_why(do, url):
+    result, ids = do("collect_and_clean", {})
+    assert result.outputs[ids["Clean"]]["text"][0].startswith("kept 442 of 448; left out 6: ")
+    assert "near-duplicate of 091_tiger.png" in result.outputs[ids["Report"]]["text"][0]
+    assert "442 of 442 have a caption" in result.outputs[ids["Caption"]]["text"][0]
+    assert "64 x 64: 442" in result.outputs[ids["Bucket"]]["text"][0]
+    sheets = [images(url, result, ids[title])[0] for title in ("Left out", "Kept", "Buckets")]
+    assert all(sheet.shape[1] == 968 and sheet.std() > 20 for sheet in sheets)
+
+
 def test_best_of_16_keeps_four_and_says_who_was_dropped(do, url):
     result, ids = do("best_of_16", {"Best of 16.steps": "4"})
     assert len(images(url, result, ids["Best First"])) == 4

@@ -12,8 +12,8 @@ demo: setup   ## the shipped model makes pictures, without a browser and without
 canvas: setup   ## ComfyUI with this pack, in the browser
 	@$(BIN)/aigc canvas
 
-test:   ## everything; a skipped host or browser test fails the run
-	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/pytest $(ARGS)
+test:   ## everything, in two workers; a skipped host or browser test fails the run
+	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 fast: setup   ## what needs neither a host nor a browser
 	@$(BIN)/pytest -m "not host and not browser and not slow" $(ARGS)

@@ -155,20 +155,53 @@ def reporter() -> Callable[[int, int, Callable[[], Image | None]], None]:
     return on_step
 
 
-def charter(every: float = 1.0) -> Callable[[int, int, Report], None]:
-    """`on_step` for a training: progress, the interrupt, and once in `every` seconds its curve as the node's preview."""
-    from ..pipelines.score import curve
+def _drawing(draw: Callable[[Any], Image], least: float) -> Callable[[int, int, Any], None]:
+    """`on_step` of a training: progress, the interrupt, and its picture as the node's preview.
 
-    bar, shown = comfy.utils.ProgressBar(1), 0.0
+    Drawn every `least` seconds, and less often when drawing takes more than a fiftieth of the time.
+    """
+    bar, due = comfy.utils.ProgressBar(1), 0.0
 
-    def on_step(done: int, total: int, report: Report) -> None:
-        nonlocal shown
+    def on_step(done: int, total: int, state: Any) -> None:
+        nonlocal due
         mm.throw_exception_if_processing_interrupted()
-        due = time.monotonic() - shown > every
-        shown = time.monotonic() if due else shown
-        bar.update_absolute(done, max(done, total), ("JPEG", curve.drawn(report), curve.SIZE[0]) if due else None)
+        picture, now = None, time.monotonic()
+        if now > due:
+            picture = draw(state)
+            due = now + max(least, 50 * (time.monotonic() - now))
+        bar.update_absolute(done, max(done, total), ("JPEG", picture, max(picture.size)) if picture else None)
 
     return on_step
+
+
+def charter() -> Callable[[int, int, Report], None]:
+    """`on_step` of a judge's training. Call it inside execute: a host's progress bar belongs to the node that makes it."""
+    from ..pipelines.score import curve
+
+    return _drawing(curve.drawn, 1.0)
+
+
+def training() -> dict[str, Any]:
+    """What every run takes from the host: where it computes, how it is watched, what stops it. Call it inside execute."""
+    from ..pipelines.train import chart
+
+    stops = (mm.InterruptProcessingException,)
+    return {"runtime": runtime(), "on_step": _drawing(chart.drawn, 2.0), "stops": stops}
+
+
+def run_folder(name: str) -> Path:
+    """Where a training of this name is kept: output/runs/<name>. Raises AigcError for a bad name."""
+    from ..pipelines import names
+
+    return Path(folder_paths.get_output_directory()) / "runs" / names.checked(name, "the run")
+
+
+def run_stamp(name: str) -> str:
+    """What changes when a run goes on, so that a node trains on where it stopped. Never raises."""
+    try:
+        return str((run_folder(name) / "last.safetensors").stat().st_mtime_ns)
+    except (AigcError, OSError):
+        return ""
 
 
 def judge_folder() -> Path:

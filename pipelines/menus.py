@@ -4,3 +4,7 @@ JUDGE_ON = ("estimates", "drafts")  # of search.best_of
 POTENTIALS = ("max", "difference", "sum")  # of search.steer
 METHODS = ("zero-order", "random")  # of search.noise
 CAPTION_SOURCES = ("sidecar", "sidecar or name", "name", "label", "lines", "model", "keep")  # of data.captions
+GANS = ("stylegan2", "r3gan", "dcgan")  # kinds of pipelines.gan
+SIDES = (32, 64, 128, 256, 512, 1024)
+ADVERSARIAL = ("relativistic", "non-saturating")  # rows of pipelines.train.losses
+AUGMENTATIONS = ("adaptive", "always", "none")

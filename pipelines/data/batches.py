@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +49,7 @@ class Batch(NamedTuple):
 
 
 PLAIN = View()
+Batches = Generator[Batch, None, None]
 
 
 def batch(dataset: Dataset, seed: int, k: int, size: int, view: View = PLAIN) -> Batch:
@@ -156,7 +157,7 @@ def _picture(item: Item, width: int, height: int, crop: str, at: tuple[float, fl
     return kept(item, width, height, crop)
 
 
-def ahead(dataset: Dataset, seed: int, start: int, size: int, view: View = PLAIN, *, depth: int = 2) -> Iterator[Batch]:
+def ahead(dataset: Dataset, seed: int, start: int, size: int, view: View = PLAIN, *, depth: int = 2) -> Batches:
     """Batches start, start + 1 and so on without an end, up to `depth` of them made in a thread before they are asked for.
 
     The same as calling `batch`. The thread ends when the iterator is closed or forgotten; what it raises is raised here.

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .. import names
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from . import learned
@@ -186,9 +187,7 @@ def told(judge: Discriminator, report: Report) -> str:
 
 def free_path(folder: Path, name: str) -> Path:
     """A file for a judge of this name that is not there yet: name, name 2, name 3 … Raises AigcError for a bad name."""
-    name = name.strip()
-    if not name or name.startswith(".") or any(sign in name for sign in '/\\:*?"<>|') or len(name) > 100:
-        raise AigcError(f"Expected a name for the judge's file, got '{name}': use letters, digits and spaces.")
+    name = names.checked(name, "the judge's file")
     path, number = folder / f"{name}.safetensors", 1
     while path.exists():
         number += 1

@@ -11,8 +11,6 @@ import pytest
 
 from .peer import Peer
 
-_FIGURES = pytest.StashKey[list[str]]()
-
 
 @pytest.fixture(scope="session")
 def peer(host_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
@@ -49,12 +47,14 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """figure(text): have a measured figure printed at the end of the run."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+    """figure(text): have a measured figure printed at the end of the run, which a test's report carries there."""
+    return lambda text: request.node.user_properties.append(("figure", text))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if figures := config.stash.get(_FIGURES, []):
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ()) if r.when == "call"]
+    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
         terminalreporter.section("interop with ComfyUI, measured")
         for line in figures:
             terminalreporter.line(line)

@@ -1,0 +1,42 @@
+"""What a user sets, as the engine's settings."""
+
+from __future__ import annotations
+
+from ..payloads import Design
+from . import making
+from .gan import Settings
+from .objective import Course
+
+AUGMENT = {
+    "adaptive": (("translation", "cutout", "colour"), -1.0),
+    "always": (("translation", "cutout"), 1.0),
+    "none": ((), 0.0),
+}
+
+
+def of_gan(
+    design: Design,
+    *,
+    steps: int,
+    minutes: float,
+    batch: int,
+    learning_rate: float,
+    loss: str,
+    penalty: float,
+    augmentation: str,
+    mirror: bool,
+    examine_every: int,
+    training_seed: int,
+) -> tuple[Settings, Course, bool]:
+    """Settings of the objective, the course of the run, and whether pictures are mirrored."""
+    policies, chance = AUGMENT[augmentation]
+    settings = Settings(
+        loss=loss,
+        penalty=penalty or making.penalty_for(int(design.options.get("resolution", 64))),
+        augment=policies,
+        chance=chance,
+        rate_generator=learning_rate,
+        rate_discriminator=learning_rate,
+    )
+    course = Course(steps, minutes, batch, training_seed, examine_every=examine_every)
+    return settings, course, mirror

@@ -1,3 +1,4 @@
+# Long: the one door to the host, a paragraph for each thing behind it
 """The only module that touches the host: its folders, its memory manager, its progress bar."""
 
 from __future__ import annotations

@@ -48,9 +48,10 @@ def clean(
     """The pictures that keep to the limits, in their order; the others are in `rejected`, with the first limit that they break.
 
     Each is decoded once, and once more for a judge, which takes a picture's caption as its prompt. Of near-duplicates the one
-    with the most pixels stays, of equal ones the sharpest. Raises AigcError for a judge of something else than pictures.
+    with the most pixels stays, of equal ones the sharpest. Raises AigcError for a judge of something else than pictures, or
+    one that needs a caption that is not there.
     """
-    _check(limits, judge)
+    _check(dataset, limits, judge)
     kept: list[Item] = []
     seen: list[looks.Look] = []
     out: list[Rejected] = []
@@ -79,13 +80,18 @@ def clean(
     return replace(dataset, items=tuple(kept), rejected=(*dataset.rejected, *out))
 
 
-def _check(limits: Limits, judge: Discriminator | None) -> None:
+def _check(dataset: Dataset, limits: Limits, judge: Discriminator | None) -> None:
     if limits.bits > near.FARTHEST:
         raise AigcError(f"Expected near-duplicates up to {near.FARTHEST} bits, got {limits.bits}: lower it.")
     if judge is not None and (judge.spec.modality != "image" or judge.spec.needs_reference):
         wants = "a reference" if judge.spec.needs_reference else f"{judge.spec.modality} as its input"
         raise AigcError(
             f"Expected a judge of single pictures, got {judge.spec.id}, which wants {wants}: choose another."
+        )
+    if judge is not None and judge.spec.needs_prompt and (bare := [item for item in dataset.items if not item.caption]):
+        raise AigcError(
+            f"Expected a caption for each picture for {judge.spec.id}, which compares with it, got {len(bare)} without, such as "
+            f"{bare[0].name}: put Caption Images before Clean Images."
         )
 
 

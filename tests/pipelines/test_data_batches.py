@@ -177,6 +177,8 @@ def test_memory_for_decoded_pictures_is_bounded_and_saves_decoding(tmp_path, mon
     for item in data.items:
         small(item, 24, 16, "centre")
     assert small.bytes == small.most and len(decoded) == 6
+    bases = {id(place.base) for held in small._held.values() for place in held.values()}
+    assert len(bases) == 1, "side by side: one by one they leave holes between the tensors of batches"
     write(data.items[5].path, scene(99))
     assert np.array_equal(small(data.items[5], 24, 16, "centre"), reading.cut(scene(99), 24, 16, "centre"))
 

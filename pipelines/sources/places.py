@@ -14,6 +14,7 @@ from .layout import INDEX, MODULAR_INDEX
 from .reference import HUB_ID
 
 SAFE = (".safetensors",)
+GANS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".tar")  # opened for tensors only, see gan.files
 DENOISERS = (".safetensors", ".gguf")  # a denoiser alone may be packed
 FOLDER_DEPTH = 2  # models/diffusers/<maker>/<model>
 
@@ -24,7 +25,7 @@ class Roots:
 
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
-    judges: folders of trained judges.
+    judges: folders of trained judges. gans: of GANs.
     tokenizers: folders of tokenizer files by "clip", "t5", "qwen" and "pile", for files that come without a tokenizer.
     """
 
@@ -39,6 +40,7 @@ class Roots:
     references: tuple[Path, ...] = ()
     image_encoders: tuple[Path, ...] = ()
     judges: tuple[Path, ...] = ()
+    gans: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -75,6 +77,18 @@ def _networks(roots: tuple[Path, ...]) -> dict[str, Path]:
         folder, _, _ = name.rpartition("/")
         alone = not folder or not (path.parent / "config.json").is_file()
         found.setdefault(name if alone else folder, path if alone else path.parent)
+    return found
+
+
+def list_gans(roots: Roots) -> list[str]:
+    """The names of all files that may hold a GAN."""
+    return list(_files(roots.gans, GANS))
+
+
+def find_gan(name: str, roots: Roots) -> Path:
+    """The file of a GAN that a name or an absolute path means."""
+    found = _find(name, _files(roots.gans, GANS), "GAN", hub=False)
+    assert found is not None
     return found
 
 

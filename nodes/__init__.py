@@ -24,6 +24,8 @@ NODES = {
     "sets": ("CompareSets", "JudgePanel"),
     "records": ("SaveScores", "ScoreFolder"),
     "data": ("CollectImages", "CleanImages", "CaptionImages", "BucketImages"),
+    "gan": ("LoadGan", "GenerateGan", "ProjectImage", "RejectByDiscriminator", "SaveGan"),
+    "styles": ("SampleStyles", "MapStyles", "MixStyles", "WalkStyles", "EditStyles"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

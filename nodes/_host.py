@@ -65,6 +65,7 @@ def roots() -> Roots:
         controls=folders("controlnet"),
         references=beside("ipadapter"),
         judges=(PACK / "models" / "judges", *beside("judges")),
+        gans=(PACK / "models" / "gan", *beside("gan")),
         image_encoders=(*folders("clip_vision"), *beside("image_encoders")),
         tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )
@@ -203,6 +204,16 @@ def run_stamp(name: str) -> str:
         return str((run_folder(name) / "last.safetensors").stat().st_mtime_ns)
     except (AigcError, OSError):
         return ""
+
+
+def shower() -> Callable[[int, int, Callable[[], Image]], None]:
+    """`on_step` of a search that shows what it has found. Call it inside execute, as `charter`."""
+    return _drawing(lambda preview: preview(), 1.0)
+
+
+def gan_folder() -> Path:
+    """Where GANs that are made or converted here go: the host's models/gan."""
+    return Path(roots().gans[-1])
 
 
 def judge_folder() -> Path:
@@ -354,8 +365,10 @@ def _unwired() -> None:
     global _wires
     _wires -= 1
     if _wires == 0:
+        from ..pipelines.gan import opening
         from ..pipelines.score import judges
         from ..pipelines.stages import pipe
 
+        opening.release_all(runtime())
         pipe.release_all()
         judges.release_all(runtime())

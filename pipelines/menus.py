@@ -8,3 +8,6 @@ GANS = ("stylegan2", "r3gan", "dcgan")  # kinds of pipelines.gan
 SIDES = (32, 64, 128, 256, 512, 1024)
 ADVERSARIAL = ("relativistic", "non-saturating")  # rows of pipelines.train.losses
 AUGMENTATIONS = ("adaptive", "always", "none")
+NOISES = ("random", "const", "none")  # of gan.network
+SPACES = ("w+", "w", "z")  # of gan.project
+DIRECTIONS = ("sefa", "pca")  # of gan.directions

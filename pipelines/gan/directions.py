@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import AigcError
+from ..menus import DIRECTIONS as METHODS
 from ..payloads import Gan, Style
 from ..runtime import Runtime
 from . import dcgan, opening, r3gan, stack, stylegan2
 from .network import Generator
 from .styles import checked, is_mapped, layer_count, layer_strengths, mapped
 
-METHODS = ("sefa", "pca")
 DRAWN = 4096  # w's, whose spread gives the unit of strength
 
 

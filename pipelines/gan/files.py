@@ -131,3 +131,25 @@ def network(gan: Gan, part: str, found: Read | None = None) -> Generator | Discr
     if gan.kind == "stylegan2" and part != "discriminator" and not state.get("w_average", torch.zeros(1)).any():
         naming.average(module)
     return module.eval().requires_grad_(False)
+
+
+def copied(gan: Gan, folder: Path, name: str, licence: str = "") -> Gan:
+    """The GAN in a file of ours in `folder`; a name that is taken gets a number. licence: "" keeps what it has."""
+    from ..score.learning import free_path
+
+    path = free_path(folder, name)
+    return save(path, Design("gan", gan.kind, gan.options), weights(gan), licence=licence.strip() or gan.licence)
+
+
+def told(gan: Gan, notes: tuple[str, ...] = ()) -> str:
+    """What a GAN is, a line each."""
+    classes = gan.options.get("classes") or "no"
+    generator, _ = build(Design("gan", gan.kind, gan.options), seed=0)
+    size = sum(p.numel() for p in generator.parameters()) / 1e6
+    kind = "DCGAN read off its shapes" if gan.kind == "stack" else gan.kind
+    lines = [
+        f"{gan.path.name}: {kind}, {generator.resolution} pixels, z of {generator.z_dim}, {classes} classes",
+        f"parts: {', '.join(gan.parts)}; generator of {size:.1f} million weights",
+        f"{generator.layers} layers of w" if generator.layers else "no mapping network: no truncation, no layers",
+    ]
+    return "\n".join([*lines, *notes, f"licence: {gan.licence or 'unknown'}"])

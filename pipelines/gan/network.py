@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import AigcError
+from ..menus import NOISES as NOISES
 
-NOISES = ("random", "const", "none")
 SIDES = tuple(2**n for n in range(3, 11))  # 8..1024
 # Channels at the full resolution when a design says "auto": a CPU's share up to 64 pixels, a GPU's above.
 AUTO_WIDTH = {8: 32, 16: 32, 32: 24, 64: 16, 128: 32, 256: 64, 512: 64, 1024: 32}

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from ..errors import AigcError
+from ..menus import SPACES as SPACES
 from ..payloads import Gan, Style
 from ..runtime import Runtime
 from . import opening, stylegan2
@@ -21,10 +22,9 @@ from .styles import is_mapped
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SPACES = ("w+", "w", "z")
 BETAS = (0.9, 0.999)
 SCALES = 4
-OnStep = Callable[[int, int, Callable[[], "Image | None"]], None]
+OnStep = Callable[[int, int, Callable[[], "Image"]], None]
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,7 @@ def _adam(slope: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, step: i
 
 def told(found: Projected, space: str) -> str:
     """What came of it, a line."""
+    space = "z" if found.style.w is None else space
     each = ", ".join(f"{value:.1f}" for value in found.psnr)
     ended = f"stopped by you after {found.steps} steps, the best is kept" if found.stopped else f"{found.steps} steps"
     return f"PSNR {each} dB in {space} ({ended})"

@@ -186,8 +186,8 @@ def told(judge: Discriminator, report: Report) -> str:
 
 
 def free_path(folder: Path, name: str) -> Path:
-    """A file for a judge of this name that is not there yet: name, name 2, name 3 … Raises AigcError for a bad name."""
-    name = names.checked(name, "the judge's file")
+    """A .safetensors file of this name that is not there yet: name, name 2, name 3 … Raises AigcError for a bad name."""
+    name = names.checked(name, "the file")
     path, number = folder / f"{name}.safetensors", 1
     while path.exists():
         number += 1

@@ -18,6 +18,7 @@ from .places import (
     list_models,
     list_networks,
     list_parts,
+    stamp_of_gan,
 )
 from .reference import Reference, parse
 from .resolver import Found, find_file, local, resolve
@@ -46,5 +47,6 @@ __all__ = [
     "local",
     "parse",
     "resolve",
+    "stamp_of_gan",
     "verify",
 ]

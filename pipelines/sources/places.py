@@ -92,6 +92,12 @@ def find_gan(name: str, roots: Roots) -> Path:
     return found
 
 
+def stamp_of_gan(name: str, roots: Roots) -> str:
+    """What changes when the named GAN's file does: for a node that must run again then. Never raises."""
+    path = _files(roots.gans, GANS).get(name)
+    return f"{name}:{path.stat().st_mtime_ns}" if path else name
+
+
 def find_part(name: str, roots: Roots) -> Path:
     """The file of one part that a name or an absolute path means."""
     found = _find(name, _parts(roots), "file of a part", hub=False)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipelines import gan
-from pipelines.payloads import Design
+from pipelines.gan import files, generate
+from pipelines.payloads import Design, Gan, Style
+from pipelines.runtime import Runtime
+
+CPU = Runtime("cpu")
 
 SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"resolution": 32, "width": 4, "z_dim": 8},
@@ -39,3 +44,19 @@ def latents(g: gan.Generator, count: int = 3, seed: int = 1) -> tuple[torch.Tens
     """z and, where it has classes, labels."""
     z = torch.randn(count, g.z_dim, generator=torch.Generator().manual_seed(seed))
     return z, torch.arange(count) % g.classes if g.classes else None
+
+
+def made(folder: Path, kind: str = "stylegan2", **options) -> Gan:
+    """A small GAN in a file, its average w measured."""
+    g, d = networks(kind, **options)
+    if kind == "stylegan2":
+        with torch.no_grad():
+            z = torch.randn(512, g.z_dim, generator=torch.Generator().manual_seed(9))
+            labels = torch.arange(512) % g.classes if g.classes else None
+            g.w_average.copy_(g.mapping(z, labels).mean(0))
+    return files.save(folder / f"{kind}.safetensors", design(kind, **options), {"generator": g, "discriminator": d})
+
+
+def drawn(gan: Gan, style: Style, noise: str = "const") -> torch.Tensor:
+    """Its pictures of a style."""
+    return generate.images(gan, style, noise=noise, runtime=CPU)

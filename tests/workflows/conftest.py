@@ -56,6 +56,18 @@ def host_checkpoint(models_folder: Path, host_dir: Path) -> str:  # noqa: F811
 
 
 @pytest.fixture(scope="session")
+def tiny_gan(models_folder: Path) -> str:  # noqa: F811
+    """A small StyleGAN2 with its discriminator, in the host's models/gan."""
+    from pipelines.gan import files
+
+    from ..pipelines.gans import design, networks
+
+    g, d = networks("stylegan2")
+    files.save(models_folder / "gan" / "tiny.safetensors", design("stylegan2"), {"generator": g, "discriminator": d})
+    return "tiny.safetensors"
+
+
+@pytest.fixture(scope="session")
 def example_picture(host) -> str:
     """The picture that the host comes with, which a host with a base folder of its own does not have."""
     import numpy as np

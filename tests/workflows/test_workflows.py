@@ -289,6 +289,17 @@ def test_the_hosts_ksampler_is_guided_by_a_judge_of_its_latents(do, url, host_ch
     assert all(a < b for a, b in zip(before, after)), (before, after)
 
 
+def test_gan_styles_samples_mixes_walks_edits_finds_and_chooses(do, url, tiny_gan):
+    result, ids = do("gan_styles", {"GAN.gan": tiny_gan, "Walk.frames": "6", "Find.steps": "5"})
+    made = {title: images(url, result, ids[title]) for title in ("Save", "Mixed", "Edited", "Chosen", "Found")}
+    assert {title: len(pictures) for title, pictures in made.items()} == {
+        "Save": 4, "Mixed": 4, "Edited": 4, "Chosen": 4, "Found": 1,
+    }  # fmt: skip
+    assert not any(np.array_equal(a, b) for a, b in zip(made["Save"], made["Mixed"]))
+    assert result.outputs[ids["Save walk"]]["images"][0]["filename"].endswith(".mp4")
+    assert "PSNR" in result.outputs[ids["Find"]]["text"][0]
+
+
 def test_text_to_video_saves_a_video(do):
     size = {"Size.width": "64", "Size.height": "64", "Size.frames": "5"}
     result, ids = do("text_to_video", {**TINY, **size, "Model.model": "tiny/wan"})

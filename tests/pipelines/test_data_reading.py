@@ -93,6 +93,26 @@ def test_half_a_file_and_no_picture_are_refused_with_the_name_and_the_remedy(tmp
             reading.pixels(item(tmp_path / f"{name}.{ending}"))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("ending", ("jpg", "png", "webp", "gif", "tif", "bmp"))
+def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path, ending):
+    whole = saved(tmp_path / f"a.{ending}", Image.fromarray(scene(5))).path.read_bytes()
+    rng, one = np.random.default_rng(0), item(tmp_path / f"b.{ending}")
+    refused = 0
+    for number in range(40):
+        data = np.frombuffer(whole, np.uint8).copy()
+        # Headers are where damage does most.
+        reach = len(data) if number % 2 else min(200, len(data))
+        data[rng.integers(0, reach, 8)] = rng.integers(0, 256, 8)
+        one.path.write_bytes(data[: rng.integers(1, len(data))].tobytes() if number % 5 == 0 else data.tobytes())
+        for read in (reading.size, reading.pixels):
+            try:
+                read(one)
+            except reading.Unreadable:
+                refused += 1
+    assert refused > 3
+
+
 def test_a_picture_inside_a_zip_is_read_in_place_and_a_changed_zip_anew(tmp_path):
     def png(seed: int) -> bytes:
         held = io.BytesIO()

@@ -206,9 +206,10 @@ def run_stamp(name: str) -> str:
         return ""
 
 
-def shower() -> Callable[[int, int, Callable[[], Image]], None]:
-    """`on_step` of a search that shows what it has found. Call it inside execute, as `charter`."""
-    return _drawing(lambda preview: preview(), 1.0)
+def searching() -> dict[str, Any]:
+    """What a search that shows what it has found takes from the host, as `training` gives it."""
+    stops = (mm.InterruptProcessingException,)
+    return {"runtime": runtime(), "on_step": _drawing(lambda preview: preview(), 1.0), "stops": stops}
 
 
 def gan_folder() -> Path:

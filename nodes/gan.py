@@ -153,8 +153,7 @@ class ProjectImage(Node):
             highest=rate,
             label=label,
             seed=search_seed,
-            runtime=_host.runtime(),
-            on_step=_host.shower(),
+            **_host.searching(),
         )
         report = project.told(found, space)
         return io.NodeOutput(found.style, found.image, report, ui={"text": (report,)})

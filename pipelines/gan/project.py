@@ -77,11 +77,13 @@ def project(
     starts: int = 64,
     runtime: Runtime,
     on_step: OnStep = lambda step, total, preview: None,
+    stops: tuple[type[BaseException], ...] = (),
 ) -> Projected:
     """image: [B, H, W, 3] in 0..1; its middle square at the GAN's size is sought. GANs without a mapping network know z only.
     starts: styles that are tried before the descent; each picture begins at the best for it. highest: rate, in the spread of w.
 
-    An exception of `on_step`, a host's interrupt, ends the descent; the best that was found is returned. Raises AigcError.
+    stops: exceptions of `on_step`, a host's interrupt, that end the descent; the best that was found is returned then.
+    Raises AigcError.
     """
     if space not in SPACES:
         raise AigcError(f"Expected a space of {', '.join(SPACES)}, got '{space}': choose one of them.")
@@ -96,7 +98,7 @@ def project(
         labels = torch.full((len(target),), label) if classes else None
         draw = _drawing(g, labels, space)
         start, scale = _begun(g, target, labels, space, _tried(g, starts, seed), runtime)
-        point, done, stopped = _descended(draw, start, scale, target, steps, highest, seed, on_step)
+        point, done, stopped = _descended(draw, start, scale, target, steps, highest, seed, on_step, stops)
         with torch.no_grad():
             picture = to_image(draw(point)).cpu()
             wanted = to_image(target).cpu()
@@ -160,6 +162,7 @@ def _descended(
     highest: float,
     seed: int,
     on_step: OnStep,
+    stops: tuple[type[BaseException], ...],
 ) -> tuple[torch.Tensor, int, bool]:
     """(the best points, steps made, whether it was stopped). Each row is its own descent: a batch equals its singles.
 
@@ -190,7 +193,7 @@ def _descended(
             point -= rate(step, steps, highest) * scale * _adam(slope, mean, square, step + 1)
         try:
             on_step(step + 1, steps, look)
-        except Exception:  # the host's interrupt, which the engine does not know: stop, and keep what was found
+        except stops:
             return best.detach(), step + 1, True
     with torch.no_grad():
         better = distance(draw(point), target) < least

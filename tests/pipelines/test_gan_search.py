@@ -72,9 +72,11 @@ def test_stopping_keeps_the_best_so_far_and_shows_it(stylegan):
             raise Stop
 
     image = drawn(stylegan, styles.sample(stylegan, seed=123, count=1))
-    found = project.project(stylegan, image, steps=50, runtime=CPU, on_step=on_step)
+    found = project.project(stylegan, image, steps=50, runtime=CPU, on_step=on_step, stops=(Stop,))
     assert seen == [(i, 50, (64, 32)) for i in range(1, 6)]
     assert found.stopped and found.steps == 5 and "stopped by you after 5 steps" in project.told(found, "w+")
+    with pytest.raises(Stop):
+        project.project(stylegan, image, steps=50, runtime=CPU, on_step=on_step)
     start = project.project(stylegan, image, steps=1, runtime=CPU)
     assert found.psnr[0] >= start.psnr[0] > 5
 

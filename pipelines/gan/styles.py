@@ -115,7 +115,8 @@ def layer_strengths(text: str, layers: int) -> torch.Tensor:
             )
         first = int(found[1])
         last = first if found[2] is None else int(found[3]) if found[3] else layers - 1
-        if not first <= last < layers:
+        none = first == layers and item.rstrip().endswith("-")  # a crossover behind the last layer
+        if not none and not first <= last < layers:
             raise AigcError(f"Expected layers from 0 to {layers - 1}, got '{item}': this GAN has {layers} of them.")
         out[first : last + 1] = float(found[4] or 1)
     return out

@@ -95,6 +95,7 @@ def test_mixing_at_both_ends_equals_the_parents_and_between_takes_layers(stylega
     assert torch.equal(drawn(stylegan, mixed("0-")), from_b)
     assert torch.equal(drawn(stylegan, mixed("")), from_b)
     assert torch.equal(drawn(stylegan, mixed("", 0)), from_a)
+    assert torch.equal(drawn(stylegan, mixed("8-")), from_a)  # crossed over behind the last layer
     last = mixed("7")  # the last RGB's own layer: colours alone
     assert torch.equal(last.w[:, :7], a.w[:, :7]) and torch.equal(last.w[:, 7], b.w[:, 7])
     for layer in range(8):
@@ -110,7 +111,13 @@ def test_mixing_one_with_many_and_counts_that_do_not_match(stylegan):
     assert styles.mix(stylegan, one, many, layers="4-", runtime=CPU).w.shape == (2, 8, 8)
     with pytest.raises(AigcError, match="got 2 and 3"):
         styles.mix(stylegan, many, three, runtime=CPU)
-    for layers, says in (("8", "0 to 7"), ("3-1", "0 to 7"), ("a", "Expected layers such as"), ("1-2-3", "such as")):
+    for layers, says in (
+        ("8", "0 to 7"),
+        ("9-", "0 to 7"),
+        ("3-1", "0 to 7"),
+        ("a", "Expected layers such as"),
+        ("1-2-3", "such as"),
+    ):
         with pytest.raises(AigcError, match=says):
             styles.mix(stylegan, one, many, layers=layers, runtime=CPU)
 

@@ -18,6 +18,8 @@ NODES = {
     "search": ("BestOfN", "SteerParticles", "SearchNoise"),
     "steer": ("GuideModel",),
     "train": ("TrainDiscriminator",),
+    "design": ("DesignGan",),
+    "runs": ("TrainGan", "ResumeTraining", "CompareRuns"),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
     "calibrate": ("CalibrateDiscriminator", "CombineDiscriminators"),
     "choose": ("Gate",),

@@ -20,6 +20,7 @@ Distance = Callable[[Tensor], Terms]  # of pictures [N, 3, H, W] in 0..1: figure
 class Settings:
     """loss: a row of `losses.ADVERSARIAL`. penalty: gamma of R1 and R2, half of it times |slope|^2; it scales with the pixels.
 
+    penalty_every: steps between penalties, each then as many times as strong (Karras et al. 2020, arXiv 1912.04958, section 3.1).
     augment: policies of `augment.POLICIES`. chance: with which each is laid on; below 0 it is found by ADA.
     rate_generator, rate_discriminator: Adam's. half_life: of the generator's average, in pictures. mixing: the share of
     fakes whose layers come from two styles, where there is a mapping network.
@@ -27,6 +28,7 @@ class Settings:
 
     loss: str = "relativistic"
     penalty: float = 1.0
+    penalty_every: int = 1
     augment: tuple[str, ...] = ("translation", "cutout")
     chance: float = 1.0
     rate_generator: float = 2e-4
@@ -69,7 +71,8 @@ class GanObjective:
             ),
         }
         self.rates = {"generator": settings.rate_generator, "discriminator": settings.rate_discriminator}
-        self.memory: dict[str, Any] = {"images": 0, "chance": max(0.0, settings.chance)}
+        self.memory: dict[str, Any] = {"images": 0, "steps": 0, "chance": max(0.0, settings.chance)}
+        self.memory |= {"R1": 0.0, "R2": 0.0}  # as last measured
         self.classes = int(getattr(generator, "classes", 0))
 
     def noise(self, count: int, rng: torch.Generator) -> Tensor:
@@ -101,12 +104,16 @@ class GanObjective:
 
         with torch.no_grad():
             fake = self.made(len(real), labels, rng)
-        x, y = real.detach().requires_grad_(s.penalty > 0), fake.detach().requires_grad_(s.penalty > 0)
+        due = s.penalty > 0 and self.memory["steps"] % s.penalty_every == 0
+        x, y = real.detach().requires_grad_(due), fake.detach().requires_grad_(due)
         on_real, on_fake = judged(x), judged(y)
         adversarial = loss_d(on_real, on_fake)
-        r1 = losses.gradient_penalty(on_real, x) if s.penalty > 0 else torch.zeros(())
-        r2 = losses.gradient_penalty(on_fake, y) if s.penalty > 0 else torch.zeros(())
-        self._update("discriminator", adversarial + s.penalty / 2 * (r1 + r2))
+        loss = adversarial
+        if due:
+            r1, r2 = losses.gradient_penalty(on_real, x), losses.gradient_penalty(on_fake, y)
+            self.memory |= {"R1": float(r1.detach()), "R2": float(r2.detach())}
+            loss = loss + s.penalty / 2 * s.penalty_every * (r1 + r2)
+        self._update("discriminator", loss)
 
         self.d.requires_grad_(False)
         made = self.made(len(real), labels, rng)
@@ -119,7 +126,7 @@ class GanObjective:
         return {
             "loss D": float(adversarial.detach()), "loss G": float(loss.detach()),
             "D(real)": float(on_real.detach().mean()), "D(fake)": float(on_fake.detach().mean()),
-            "R1": float(r1.detach()), "R2": float(r2.detach()), "augmentation": float(chance),
+            "R1": self.memory["R1"], "R2": self.memory["R2"], "augmentation": float(chance),
         }  # fmt: skip
 
     def _update(self, name: str, loss: Tensor) -> None:
@@ -130,6 +137,7 @@ class GanObjective:
 
     def _follow(self, batch: int, on_real: Tensor) -> None:
         self.memory["images"] += batch
+        self.memory["steps"] += 1
         decay = averages.decay_of(self.settings.half_life, self.memory["images"], batch)
         averages.follow(self.average, self.g, decay)
         if self.settings.chance < 0:

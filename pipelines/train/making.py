@@ -73,9 +73,9 @@ def pixels(dataset: Dataset, view: batches.View, most: int = MOST_HELD) -> tuple
 
 
 def penalty_for(resolution: int) -> float:
-    """gamma of R1 and R2 where none is given: 1 at 64 pixels, in proportion to the pixels (Karras et al. 2020, arXiv
+    """gamma of R1 and R2 where none is given: 20 at 64 pixels, in proportion to the pixels (Karras et al. 2020, arXiv
     1912.04958, appendix B); the constant is ours, for sets of some hundred pictures."""
-    return (resolution / 64) ** 2
+    return 20 * (resolution / 64) ** 2
 
 
 def checked(design: Design, dataset: Dataset) -> None:

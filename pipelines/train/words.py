@@ -23,6 +23,7 @@ def of_gan(
     learning_rate: float,
     loss: str,
     penalty: float,
+    penalty_every: int,
     augmentation: str,
     mirror: bool,
     examine_every: int,
@@ -33,6 +34,7 @@ def of_gan(
     settings = Settings(
         loss=loss,
         penalty=penalty or making.penalty_for(int(design.options.get("resolution", 64))),
+        penalty_every=penalty_every,
         augment=policies,
         chance=chance,
         rate_generator=learning_rate,

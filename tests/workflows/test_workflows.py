@@ -1,3 +1,4 @@
+# Long: one test a workflow, and what they share
 """Every shipped workflow, converted as the command line does it and run on the real host."""
 
 from __future__ import annotations
@@ -298,6 +299,38 @@ def test_gan_styles_samples_mixes_walks_edits_finds_and_chooses(do, url, tiny_ga
     assert not any(np.array_equal(a, b) for a, b in zip(made["Save"], made["Mixed"]))
     assert result.outputs[ids["Save walk"]]["images"][0]["filename"].endswith(".mp4")
     assert "PSNR" in result.outputs[ids["Find"]]["text"][0]
+
+
+def test_the_loop_trains_goes_on_when_run_again_and_draws(do, url):
+    short = {
+        "1 Clean.min_side": "32",
+        "3 - 7 Train.steps": "4",
+        "3 - 7 Train.examine_every": "2",
+        "3 - 7 Train.batch": "8",
+    }
+    result, ids = do("the_loop", short)
+    report = result.outputs[ids["Report"]]["text"][0]
+    assert report.startswith("the loop: 4 of 4 steps") and "held-out KID" in report
+    assert "million weights" in result.outputs[ids["Weights"]]["text"][0]
+    shown = {
+        title: images(url, result, ids[title]) for title in ("Samples while training", "Curves", "Best by its own D")
+    }
+    assert {title: len(pictures) for title, pictures in shown.items()} == {
+        "Samples while training": 64, "Curves": 1, "Best by its own D": 9,
+    }  # fmt: skip
+    result, ids = do("the_loop", {**short, "3 - 7 Train.steps": "6"})
+    assert result.outputs[ids["Report"]]["text"][0].startswith("the loop: 6 of 6 steps")
+
+
+def test_compare_trainings_resumes_one_and_lists_the_best_first(do, url):
+    short = {f"{title}.{name}": value for title in ("Relativistic", "Non-saturating") for name, value in
+             (("steps", "2"), ("examine_every", "2"), ("batch", "8"))}  # fmt: skip
+    result, ids = do("compare_trainings", {**short, "Resume the first.more_steps": "2"})
+    lines = result.outputs[ids["Best first"]]["text"][0].splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == ["non-saturating", "relativistic"]
+    steps = {line.partition(":")[0]: line for line in lines}
+    assert "4 steps" in steps["relativistic"] and "2 steps" in steps["non-saturating"]
+    assert len(images(url, result, ids["Curves"])) == 1
 
 
 def test_text_to_video_saves_a_video(do):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +107,20 @@ def into_network(name: str, net: nn.Module, tensors: Mapping[str, torch.Tensor])
     prefix = f"{name}."
     state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     net.load_state_dict(state)
+
+
+@contextlib.contextmanager
+def best(path: Path, networks: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Lend networks the weights of a checkpoint, where there is one; they get their own back."""
+    if not path.exists():
+        yield
+        return
+    tensors, _ = read(path)
+    own = {name: {key: value.clone() for key, value in net.state_dict().items()} for name, net in networks.items()}
+    try:
+        for name, net in networks.items():
+            into_network(name, net, tensors)
+        yield
+    finally:
+        for name, net in networks.items():
+            net.load_state_dict(own[name])

@@ -1,10 +1,11 @@
-"""From a dataset and a design to a trained GAN: what is held out, what examines, what is saved."""
+"""From a dataset and a design to a trained GAN: what is held out, what examines, what is saved; how any run goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -148,20 +149,33 @@ def train_gan(
         return Made(_saved(sitting), sitting)
 
 
+# Where each purpose goes on: go_on(about, course, folder, dataset, judge=, runtime=, on_step=, stops=) of a module here.
+RESUMING = {"gan": "making", "vae": "making_vae", "diffusion": "making_diffusion"}
+
+
 def resume(
     folder: Path, dataset: Dataset, more_steps: int, minutes: float, *, judge: Discriminator | None = None, **host: Any
-) -> Made:
-    """Go on with the run in `folder`, with the settings that it was begun with. Raises AigcError when there is none."""
+) -> Any:
+    """Go on with the run in `folder`, with the settings that it was begun with; what its purpose makes.
+
+    Raises AigcError when there is none, or one of a purpose that is not known here.
+    """
     about = run.about(folder)
-    design = Design(**about["design"])
-    if design.purpose != "gan":
-        raise AigcError(f"Expected the run of a GAN, got one of a {design.purpose} in {folder.name}: choose another.")
-    settings = dict(about["about"]["settings"])
-    settings["augment"] = tuple(settings["augment"])
-    steps = int(about["steps"]) + more_steps
-    course = Course(**{**about["course"], "steps": steps, "minutes": minutes})
-    mirror = bool(about["about"]["mirror"])
-    return train_gan(dataset, design, Settings(**settings), course, folder, mirror=mirror, judge=judge, **host)
+    purpose = about["design"]["purpose"]
+    if purpose not in RESUMING:
+        raise AigcError(
+            f"Expected a run of {', '.join(RESUMING)}, got one of '{purpose}' in {folder.name}: choose another."
+        )
+    course = Course(**{**about["course"], "steps": int(about["steps"]) + more_steps, "minutes": minutes})
+    module = import_module(f".{RESUMING[purpose]}", __package__)
+    return module.go_on(about, course, folder, dataset, judge=judge, **host)
+
+
+def go_on(about: dict[str, Any], course: Course, folder: Path, dataset: Dataset, **host: Any) -> Made:
+    """The GAN in `folder` further."""
+    known = about["about"]
+    settings = Settings(**{**known["settings"], "augment": tuple(known["settings"]["augment"])})
+    return train_gan(dataset, Design(**about["design"]), settings, course, folder, mirror=known["mirror"], **host)
 
 
 def _saved(sitting: run.Sitting) -> Gan:
@@ -178,21 +192,26 @@ def _saved(sitting: run.Sitting) -> Gan:
     return files.save(sitting.folder / FILE, sitting.design, networks)
 
 
-def told(made: Made) -> str:
+def told(made: Any) -> str:
     """What a training came to, a line each."""
     sitting, course = made.sitting, made.sitting.course
     done = sitting.step >= course.steps
     ended = "done" if done else f"{'stopped' if sitting.stopped else 'time is up'}; run it again to go on"
     lines = [f"{sitting.folder.name}: {sitting.step} of {course.steps} steps in {sitting.seconds:.0f} s ({ended})"]
-    rows = [row for row in sitting.log.rows if "examined" in row]
+    module = import_module(f".{RESUMING[sitting.design.purpose]}", __package__)
+    lines.extend(module.figures(made))
+    if sitting.best[0] >= 0:
+        lines.append(f"the weights are those of step {sitting.best[0]}, which examined best ({sitting.best[1]:.4g})")
+    return "\n".join(lines)
+
+
+def figures(made: Made) -> Iterator[str]:
+    """What the examinations of a GAN say, a line each."""
+    rows = [row for row in made.sitting.log.rows if "examined" in row]
     if rows:
         (first, begun), (last, now) = ((row["step"], row["examined"]) for row in (rows[0], rows[-1]))
-        lines.append(
-            f"held-out KID {begun['KID']:.4g} at step {first}, {now['KID']:.4g} at step {last}; lower is better"
-        )
-        lines.append(f"the weights are those of step {sitting.best[0]}, which examined best ({sitting.best[1]:.4g})")
-        lines.extend(_gap(sitting, now))
-    return "\n".join(lines)
+        yield f"held-out KID {begun['KID']:.4g} at step {first}, {now['KID']:.4g} at step {last}; lower is better"
+        yield from _gap(made.sitting, now)
 
 
 def _gap(sitting: run.Sitting, examined: dict[str, float]) -> Iterator[str]:

@@ -39,12 +39,13 @@ class Objective(Protocol):
     @property
     def rates(self) -> Mapping[str, float]: ...
 
-    def step(self, shown: Shown, rng: torch.Generator) -> Terms:
-        """One update on one batch; everything that it draws comes from `rng` (on the CPU). Returns its terms."""
+    def step(self, shown: Any, rng: torch.Generator) -> Terms:
+        """One update on one batch of the feed: a `Shown`, or what its own feed makes of one. Everything that it draws comes from
+        `rng` (on the CPU). Returns its terms."""
         ...
 
-    def examine(self) -> Terms:
-        """On held-out data, from fixed seeds; "score" is there, and lower is better."""
+    def examine(self) -> dict[str, Any]:
+        """On held-out data, from fixed seeds; "score" is there, and lower is better. What is no number is not drawn."""
         ...
 
     def pictures(self, count: int) -> torch.Tensor:

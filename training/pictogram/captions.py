@@ -6,6 +6,8 @@ import json
 import random
 from pathlib import Path
 
+from pipelines.train import tokenizing
+
 from .concepts import Concept
 from .recolour import COLOURS, Colour, held_out
 
@@ -79,49 +81,5 @@ def corpus(concepts: list[Concept]) -> list[str]:
 
 
 def train_tokenizer(concepts: list[Concept], folder: Path) -> None:
-    """Byte-level BPE with every CJK character and emoji on its own, saved for ``PreTrainedTokenizerFast``.
-
-    The configuration is written by hand, so that transformers 4.50 and 5 both find the class that they know.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
-    special = ["<|startoftext|>", "<|endoftext|>", "<|pad|>"]
-    single = Regex(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u2600-\u27bf\U0001F000-\U0001FAFF]")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace("\ufe0f", ""), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.Split(single, "isolated"),
-            pre_tokenizers.Punctuation("isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(corpus(concepts), trainer)
-    start, end, pad = special
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A {end}", special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)]
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": LENGTH,
-        "bos_token": start,
-        "eos_token": end,
-        "pad_token": pad,
-        "padding_side": "right",
-        "clean_up_tokenization_spaces": False,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    names = {"bos_token": start, "eos_token": end, "pad_token": pad}
-    (folder / "special_tokens_map.json").write_text(json.dumps(names, indent=2) + "\n")
+    """A tokenizer of every phrase that a caption can hold."""
+    tokenizing.train_tokenizer(corpus(concepts), folder, vocabulary=VOCABULARY_SIZE, length=LENGTH)

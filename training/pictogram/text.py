@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from pipelines.train.tokenizing import tokens
+
 from . import captions, recolour
 
 DIM = 192
@@ -43,13 +45,6 @@ def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-
-
-def tokens(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
-    """Captions to token ids [B, LENGTH], padded as the pipeline pads."""
-    return tokenizer(
-        texts, padding="max_length", max_length=captions.LENGTH, truncation=True, return_tensors="pt"
-    ).input_ids
 
 
 class Sampler:

@@ -2,10 +2,7 @@
 
     python -m training.pictogram.vae --work build/pictogram --minutes 12
 
-The encoder maps each 16 x 16 patch to ``CHANNELS`` principal components, half-whitened: each component is divided by
-the square root of its standard deviation, so that strong components keep more of the signal than fine detail. It is
-written into the convolutions of a plain ``AutoencoderTiny``: one stride-2 convolution gathers 2 x 2 pixels and keeps
-their leading components, four of them make a patch. Every encoder layer is linear because it has no blocks in between.
+The encoder maps each 16 x 16 patch to ``CHANNELS`` principal components (pipelines/train/linear_encoder.py).
 """
 
 from __future__ import annotations
@@ -21,6 +18,8 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
+
+from pipelines.train.linear_encoder import set_encoder
 
 CHANNELS = 40
 WIDTH = 40
@@ -40,47 +39,6 @@ def new_vae() -> AutoencoderTiny:
         latent_channels=CHANNELS,
         scaling_factor=SCALING,
     )
-
-
-def gather(x: Tensor) -> Tensor:
-    """[B, C, H, W] to [B, 4 C, H/2, W/2]: the 2 x 2 neighbourhood, in the order of ``F.pixel_unshuffle``."""
-    return F.pixel_unshuffle(x, 2)
-
-
-def principal(x: Tensor, count: int, centred: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading directions [count, C], their standard deviations [count] and the mean [C] of x [B, C, H, W]."""
-    flat = x.transpose(0, 1).flatten(1).double()  # [C, B*H*W]
-    mean = flat.mean(1)
-    moment = flat @ flat.T / flat.shape[1]
-    values, vectors = torch.linalg.eigh(moment - torch.outer(mean, mean) if centred else moment)
-    top = values.argsort(descending=True)[:count]
-    return vectors[:, top].T.float(), values[top].clamp_min(1e-12).sqrt().float(), mean.float()
-
-
-@torch.no_grad()
-def set_encoder(vae: AutoencoderTiny, pixels: Tensor) -> None:
-    """Write the linear map into the encoder's convolutions. pixels: [B, 3, 128, 128] in -1..1."""
-    convolutions = [layer for layer in vae.encoder.layers if isinstance(layer, torch.nn.Conv2d)]
-    for convolution in convolutions:
-        convolution.weight.zero_()
-        if convolution.bias is not None:
-            convolution.bias.zero_()
-    first, *gathering, last = convolutions
-    first.weight[:3, :, 1, 1] = torch.eye(3)
-    first.bias[:3] = -1.0  # the encoder sees 0..1: white becomes zero, so padding with zeros is padding with paper
-    x = (pixels + 1) / 2 - 1
-    for convolution in gathering:
-        patches = gather(x)
-        kept = min(HIDDEN, patches.shape[1])
-        directions, _, _ = principal(patches, kept, centred=False)
-        taps = directions.reshape(kept, x.shape[1], 2, 2)
-        convolution.weight[:kept, : x.shape[1], 1:, 1:] = taps
-        x = torch.einsum("kc,bchw->bkhw", directions, patches)
-    directions, deviation, mean = principal(x, CHANNELS, centred=True)
-    scale = deviation.rsqrt()[:, None] * directions  # half-whitened
-    unit = ((deviation**2 / deviation).mean()).sqrt() * SCALING  # variance 1 on average after the scaling factor
-    last.weight[:, : x.shape[1], 1, 1] = scale / unit
-    last.bias.copy_(-(scale / unit) @ mean)
 
 
 def load_pixels(work: Path) -> Tensor:

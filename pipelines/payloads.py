@@ -284,7 +284,8 @@ class Dataset:
 class Design:
     """AIGC_DESIGN: networks that are not built yet.
 
-    purpose: "gan", "vae" or "diffusion". kind: a row of the table of that purpose, e.g. "stylegan2".
+    purpose: "gan", "vae", "diffusion" or "lora" (fine-tuning). kind: a row of the table of that purpose, e.g. "stylegan2"; the
+    pipeline's class for "lora".
     options: the arguments of its classes, in JSON's types, so that a checkpoint can name them.
     """
 

@@ -85,6 +85,11 @@ def apply_loras(pipe: Any, model: Model) -> None:
         raise AigcError(f"The LoRA {names} does not fit {type(pipe).__name__}: {error}. {REMEDY}") from error
 
 
+def read_lora(pipe: Any, path: Path) -> dict[str, torch.Tensor]:
+    """A LoRA's tensors as diffusers has them for this pipeline, "unet.<layer>.lora_A.weight" and so on. Raises AigcError."""
+    return _fit(pipe, path)[0]
+
+
 def remove_loras(pipe: Any) -> None:
     """Take every LoRA off again; the parts compute bit for bit as before."""
     from diffusers.utils import recurse_remove_peft_layers

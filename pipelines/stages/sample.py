@@ -180,6 +180,19 @@ def plain_tail(
     return shape, run.tail_map({**arguments.of_conditioning(pipe, conditioning, [0]), **size})
 
 
+def ready(
+    model: Model, pipe: Any, conditioning: Conditioning, latents: Mapping[str, Any], runtime: Runtime, rows: list[int]
+) -> tuple[_Run, dict[str, Any]]:
+    """A run without guidance that is not begun, and its call but for steps and seed; pipe: its stage, open."""
+    shape = geometry(pipe, getattr(pipe, decoder_name(model)))
+    run = _Run(model, pipe, pipe, conditioning, runtime, shape, rows, guided=False)
+    return run, {
+        **arguments.of_conditioning(pipe, conditioning, rows),
+        **arguments.size(pipe, call_size(pipe, shape, latents)),
+        **arguments.guidance(pipe, arguments.without_guidance(pipe)),
+    }
+
+
 class _Run:
     """One call of a pipeline in this stage, and the shorter ones that probe it.
 
@@ -216,6 +229,10 @@ class _Run:
             encode=self._encode,
             generators=self.generators,
         )
+
+    def replayed(self, pipe: Any) -> Any:
+        """While open, the encoders answer from the record."""
+        return self._replay(pipe, self.rows)
 
     def _encode(self, label: str, *args: Any, **kwargs: Any) -> Any:
         """What Encode Prompt did not encode for this size, as it knows no frame count or duration: encoded for real."""

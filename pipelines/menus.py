@@ -11,3 +11,5 @@ AUGMENTATIONS = ("adaptive", "always", "none")
 NOISES = ("random", "const", "none")  # of gan.network
 SPACES = ("w+", "w", "z")  # of gan.project
 DIRECTIONS = ("sefa", "pca")  # of gan.directions
+LORA_TARGETS = ("attention", "linear", "linear and convolution")  # of pipelines.train.adapters
+LEVEL_DENSITIES = ("uniform", "logit-normal")  # of pipelines.train.lora

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from .. import menus
 from ..errors import AigcError
 
 ADAPTER = "aigc_trained"
 ATTENTION = re.compile(r"(^|\.)(to_(q|k|v|qkv|kv|out|add_out)|add_(q|k|v)_proj|(q|k|v|out|o)_proj)(\.0)?$")
-TARGETS = ("attention", "linear", "linear and convolution")
+TARGETS = menus.LORA_TARGETS
 
 
 class Weights(nn.Module):
@@ -46,11 +47,10 @@ def lay(module: Any, *, rank: int, alpha: float, targets: str, seed: int) -> Wei
     from peft import LoraConfig
 
     module.requires_grad_(False)
+    options: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "target_modules": layers(module, targets)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module.add_adapter(
-            LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers(module, targets)), adapter_name=ADAPTER
-        )
+        module.add_adapter(LoraConfig(**options), adapter_name=ADAPTER)
     cast_training_params(module, torch.float32)
     return Weights({name: p for name, p in module.named_parameters() if p.requires_grad})
 

@@ -16,7 +16,6 @@ from .prepared import Material, Shown, Size, size_of
 
 Tensor = torch.Tensor
 Sampler = Callable[[int], Tensor]  # pictures [N, H, W, 3] in 0..1 with the weights as they are
-DENSITIES = ("uniform", "logit-normal")
 LEVELS = 4  # at which each held-out picture is examined
 
 
@@ -25,9 +24,10 @@ class Settings:
     """rank, alpha, targets: of the LoRA; full: all weights instead. learning_rate, weight_decay: AdamW's.
 
     caption_dropout: the share of pictures shown without their caption. min_snr: the cap of the weight of a squared error,
-    0: off; flows have none. density: how levels are drawn. half_life: of the average of the weights, in pictures; 0: none.
-    accumulate: passes that a step's batch is shown in. checkpointing: compute activations again instead of keeping them.
-    clip: the longest gradient. samples, sample_steps, sample_cfg: of the pictures that show how far it is.
+    0: off; flows have none. density: of `menus.LEVEL_DENSITIES`, how levels are drawn. half_life: of the average of the
+    weights, in pictures; 0: none. accumulate: passes that a step's batch is shown in. checkpointing: compute activations
+    again instead of keeping them. clip: the longest gradient. samples, sample_steps, sample_cfg: of the pictures that show
+    how far it is.
     """
 
     rank: int = 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..payloads import Design
-from . import making
+from . import lora, making
 from .gan import Settings
 from .objective import Course
 
@@ -42,3 +42,41 @@ def of_gan(
     )
     course = Course(steps, minutes, batch, training_seed, examine_every=examine_every)
     return settings, course, mirror
+
+
+def of_lora(
+    *,
+    rank: int,
+    alpha: float,
+    steps: int,
+    minutes: float,
+    batch: int,
+    learning_rate: float,
+    targets: str,
+    caption_dropout: float,
+    full: bool,
+    min_snr: float,
+    levels: str,
+    average: int,
+    weight_decay: float,
+    passes: int,
+    checkpointing: bool,
+    examine_every: int,
+    training_seed: int,
+) -> tuple[lora.Settings, Course]:
+    """Settings of the objective, and the course of the run."""
+    settings = lora.Settings(
+        rank=rank,
+        alpha=alpha,
+        targets=targets,
+        full=full,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        caption_dropout=caption_dropout,
+        min_snr=min_snr,
+        density=levels,
+        half_life=float(average),
+        accumulate=passes,
+        checkpointing=checkpointing,
+    )
+    return settings, Course(steps, minutes, batch, training_seed, examine_every=examine_every)

@@ -81,12 +81,32 @@ def sample(given: dict[str, Any]) -> dict[str, Any]:
     return {"samples": out["samples"], "model": type(model.model).__name__}
 
 
+def predict_with_lora(given: dict[str, Any]) -> dict[str, Any]:
+    """One call of a denoiser in diffusers' layout with a LoRA laid on by the host's own node."""
+    import comfy.model_management as mm
+    import comfy.sd
+    import comfy.utils
+    import folder_paths
+    import torch
+
+    import nodes
+
+    folder_paths.add_model_folder_path("loras", given["loras"])
+    weights = comfy.utils.load_torch_file(given["weights"])
+    model = comfy.sd.load_diffusion_model_state_dict(weights, model_options={"dtype": torch.float32})
+    model = nodes.LoraLoaderModelOnly().load_lora_model_only(model, given["lora"], given["strength"])[0]
+    mm.load_models_gpu([model])
+    made = model.model.diffusion_model(given["x"], given["t"], context=given["text"])
+    return {"prediction": made.float().cpu(), "patched": len(model.patches)}
+
+
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "vae_shapes": vae_shapes,
     "decode": decode,
     "encode": encode,
     "noise": noise,
     "sample": sample,
+    "predict_with_lora": predict_with_lora,
 }
 
 

@@ -120,7 +120,9 @@ def test_four_pictures_are_learned_and_diffusers_reads_the_lora(
     course = replace(EIGHT, steps=16, examine_every=16)
     tuned = tuning.train_lora(four, m, replace(FAST, learning_rate=5e-2), course, tmp_path / "run", runtime=CPU)
     examined = [row["examined"]["loss"] for row in tuned.sitting.log.rows if "examined" in row]
-    assert examined[-1] < 0.985 * examined[0]
+    assert (
+        examined[-1] < (0.99 if family in ("sd15", "sdxl") else 0.9) * examined[0]
+    )  # attention is a small part of a UNet
     objective: Any = tuned.sitting.objective
     ours = adapters.lora_state(objective.weights.named(), 1.0)
     pipe = diffusers.DiffusionPipeline.from_pretrained(m.path, local_files_only=True)

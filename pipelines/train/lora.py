@@ -126,8 +126,8 @@ class TuningObjective:
             for number, (x0, caption, size) in enumerate(self._examined):
                 rng = torch.Generator().manual_seed(number)
                 noise = torch.randn(LEVELS, *x0.shape[1:], generator=rng)
-                for i in range(LEVELS):
-                    found.append(self.losses(x0, [caption], size, share[i : i + 1], noise[i : i + 1]))
+                rows = x0.expand(LEVELS, *x0.shape[1:])
+                found.append(self.losses(rows, [caption] * LEVELS, size, share, noise))
         self._draw()
         score = float(torch.cat(found).double().mean())
         return {"score": score, "loss": score}

@@ -43,10 +43,9 @@ def test_a_lora_on_sd15_changes_the_same_in_diffusers_and_in_the_hosts_loader(
     with torch.no_grad():
         trained = unet(x, t, text).sample
     unet.delete_adapters(adapters.ADAPTER)
-    pipe = StableDiffusionPipeline(
-        vae=None, text_encoder=None, tokenizer=None, unet=unet, scheduler=None, safety_checker=None,
-        feature_extractor=None, requires_safety_checker=False,
-    )  # pyright: ignore[reportArgumentType]  # fmt: skip
+    names = ("vae", "text_encoder", "tokenizer", "scheduler", "safety_checker", "feature_extractor")
+    absent: dict[str, Any] = dict.fromkeys(names)
+    pipe: Any = StableDiffusionPipeline(unet=unet, requires_safety_checker=False, **absent)
     state = adapters.lora_state(learning.named(), 2.0 / 4)
     assert lora_files.save(tmp_path / "mine.safetensors", state, pipe, "unet", {}) == "kohya"
 

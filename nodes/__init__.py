@@ -20,6 +20,7 @@ NODES = {
     "train": ("TrainDiscriminator",),
     "design": ("DesignGan",),
     "runs": ("TrainGan", "ResumeTraining", "CompareRuns"),
+    "lora_training": ("TrainLora",),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),
     "calibrate": ("CalibrateDiscriminator", "CombineDiscriminators"),
     "choose": ("Gate",),

@@ -217,6 +217,13 @@ def gan_folder() -> Path:
     return Path(roots().gans[-1])
 
 
+def lora_file(name: str) -> Path:
+    """Where a LoRA that is made here goes: the host's models/loras. Raises AigcError for a bad name."""
+    from ..pipelines import names
+
+    return Path(folder_paths.get_folder_paths("loras")[0]) / f"{names.checked(name, 'the LoRA')}.safetensors"
+
+
 def judge_folder() -> Path:
     """Where judges that are made here go: the host's models/judges."""
     return Path(roots().judges[-1])

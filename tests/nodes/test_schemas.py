@@ -31,6 +31,7 @@ EXPECTED = {
     "AIGC_TrainGan": ("Train GAN", "AIGC/train"),
     "AIGC_ResumeTraining": ("Resume Training", "AIGC/train"),
     "AIGC_CompareRuns": ("Compare Runs", "AIGC/train"),
+    "AIGC_TrainLora": ("Train LoRA", "AIGC/train"),
     "AIGC_LoadDiscriminator": ("Load Discriminator", "AIGC/score"),
     "AIGC_Score": ("Score", "AIGC/score"),
     "AIGC_ScoreHeatmap": ("Score Heatmap", "AIGC/score"),

@@ -243,6 +243,23 @@ def test_train_judge_trains_one_and_guides_by_it(do, url, models_folder):
     assert images(url, result, ids["Curve"])[0].shape == (360, 640, 3)
 
 
+def test_train_lora_makes_a_file_that_the_host_lists_and_draws_other_pictures_with_it(do, url, models_folder):
+    settings = {
+        "Train.name": "hurried lora",
+        "Train.steps": "2",
+        "Train.examine_every": "0",
+        "Sample without.steps": "2",
+    }
+    result, ids = do("train_lora", {**settings, "Sample with LoRA.steps": "2"})
+    assert "2 of 2 steps" in result.outputs[ids["Train"]]["text"][0] and result.previews > 0
+    assert (models_folder / "loras" / "hurried lora.safetensors").is_file()
+    listed = fetch(url, "/object_info/LoraLoaderModelOnly")["LoraLoaderModelOnly"]["input"]["required"]["lora_name"][0]
+    assert "hurried lora.safetensors" in listed
+    plain, taught = (images(url, result, ids[title]) for title in ("Save without LoRA", "Save with LoRA"))
+    assert len(plain) == len(taught) == 4 and not np.array_equal(plain[0], taught[0])
+    assert len(images(url, result, ids["Samples"])) == 4
+
+
 def test_repair_draws_only_a_part_of_each_picture_anew(do, url):
     result, ids = do("repair", {})
     before, after = (images(url, result, ids[title]) for title in ("First", "Save"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load
 
 from headless.convert import convert
@@ -243,14 +244,13 @@ def test_train_judge_trains_one_and_guides_by_it(do, url, models_folder):
     assert images(url, result, ids["Curve"])[0].shape == (360, 640, 3)
 
 
-def test_train_lora_makes_a_file_that_the_host_lists_and_draws_other_pictures_with_it(do, url, models_folder):
-    settings = {
-        "Train.name": "hurried lora",
-        "Train.steps": "2",
-        "Train.examine_every": "0",
-        "Sample without.steps": "2",
-    }
-    result, ids = do("train_lora", {**settings, "Sample with LoRA.steps": "2"})
+def test_train_lora_makes_a_file_that_the_host_lists_and_draws_other_pictures_with_it(do, url, models_folder, tmp_path):
+    for i, name in enumerate(("cat", "dog", "tiger", "rocket")):
+        pixels = np.random.RandomState(i).randint(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    settings = {"Collect.folder": str(tmp_path), "Train.name": "hurried lora", "Train.steps": "2", "Train.batch": "2"}
+    few = {"Train.examine_every": "0", "Sample without.steps": "2", "Sample with LoRA.steps": "2"}
+    result, ids = do("train_lora", {**settings, **few})
     assert "2 of 2 steps" in result.outputs[ids["Train"]]["text"][0] and result.previews > 0
     assert (models_folder / "loras" / "hurried lora.safetensors").is_file()
     listed = fetch(url, "/object_info/LoraLoaderModelOnly")["LoraLoaderModelOnly"]["input"]["required"]["lora_name"][0]

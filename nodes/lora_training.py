@@ -82,7 +82,7 @@ class TrainLora(Node):
                 ),
                 inp(
                     io.Boolean.Input, "checkpointing", default=False,
-                    tooltip="Compute activations twice instead of keeping them: less memory, about a third slower.",
+                    tooltip="Compute activations twice instead of keeping them: less memory, more time.",
                 ),
                 inp(
                     io.Int.Input, "examine_every", default=250, min=0, max=1000000,

@@ -19,6 +19,7 @@ NODES = {
     "steer": ("GuideModel",),
     "train": ("TrainDiscriminator",),
     "design": ("DesignGan",),
+    "networks": ("DesignVae", "TrainVae", "DesignDiffusion", "TrainDiffusion"),
     "runs": ("TrainGan", "ResumeTraining", "CompareRuns"),
     "lora_training": ("TrainLora",),
     "score": ("LoadDiscriminator", "Score", "ScoreHeatmap", "Rank"),

@@ -191,6 +191,11 @@ def training() -> dict[str, Any]:
     return {"runtime": runtime(), "on_step": _drawing(chart.drawn, 2.0), "stops": stops}
 
 
+def shipped_autoencoder() -> Path:
+    """The embedded model's: what a diffusion model is trained on when none was trained for it."""
+    return PACK / "models" / "pictogram" / "vae"
+
+
 def run_folder(name: str) -> Path:
     """Where a training of this name is kept: output/runs/<name>. Raises AigcError for a bad name."""
     from ..pipelines import names

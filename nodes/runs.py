@@ -6,7 +6,7 @@ from typing import Any
 
 from . import _host
 from ._api import Node, inp, io, schema
-from ._sockets import AIGC_DATASET, AIGC_DESIGN, AIGC_DISCRIMINATOR, AIGC_GAN, AIGC_RUN
+from ._sockets import AIGC_DATASET, AIGC_DESIGN, AIGC_DISCRIMINATOR, AIGC_GAN, AIGC_MODEL, AIGC_RUN
 
 
 class TrainGan(Node):
@@ -28,7 +28,10 @@ class TrainGan(Node):
                 ),
                 inp(AIGC_DATASET.Input, "dataset", tooltip="The pictures. A part is held out to examine with."),
                 inp(AIGC_DESIGN.Input, "design", tooltip="From Design GAN."),
-                inp(io.Int.Input, "steps", default=5000, min=1, max=100000000, tooltip="In all, over every run of this name."),
+                inp(
+                    io.Int.Input, "steps", default=5000, min=1, max=100000000,
+                    tooltip="In all, over every run of this name.",
+                ),
                 inp(
                     io.Float.Input, "minutes", default=30.0, min=0.05, max=100000.0, step=1.0,
                     tooltip="It pauses after this time, and goes on when it is run again.",
@@ -59,7 +62,10 @@ class TrainGan(Node):
                     io.Int.Input, "examine_every", default=250, min=0, max=1000000,
                     tooltip="Steps between examinations on held-out pictures; the best weights are kept. 0: only at the end.",
                 ),
-                inp(io.Int.Input, "training_seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Every draw of the training."),
+                inp(
+                    io.Int.Input, "training_seed", default=0, min=0, max=0x7FFFFFFF,
+                    tooltip="Every draw of the training.",
+                ),
                 inp(
                     AIGC_DISCRIMINATOR.Input, "judge", optional=True,
                     tooltip="Examine with what this judge sees; without one by colour, edges and spectrum.",
@@ -67,10 +73,16 @@ class TrainGan(Node):
             ],
             outputs=[
                 AIGC_GAN.Output("out_gan", display_name="gan", tooltip="With the weights that examined best."),
-                AIGC_DISCRIMINATOR.Output("out_discriminator", display_name="discriminator", tooltip="Its own D, as a judge."),
+                AIGC_DISCRIMINATOR.Output(
+                    "out_discriminator", display_name="discriminator",
+                    tooltip="Its own D, as a judge.",
+                ),
                 AIGC_RUN.Output("out_run", display_name="run", tooltip="For Resume Training and Compare Runs."),
                 io.Image.Output("out_samples", display_name="samples", tooltip="64 pictures from fixed noise."),
-                io.Image.Output("out_curves", display_name="curves", tooltip="Losses, what D says, held-out figures."),
+                io.Image.Output(
+                    "out_curves", display_name="curves",
+                    tooltip="Losses, what D says, held-out figures.",
+                ),
                 io.String.Output("out_report", display_name="report", tooltip="What it came to."),
             ],
             is_output_node=True,
@@ -88,7 +100,7 @@ class TrainGan(Node):
         made = making.train_gan(
             dataset, design, settings, course, _host.run_folder(name), mirror=mirror, judge=judge, **_host.training()
         )
-        return _shown(made)
+        return shown(made, *_gan(made))
 
 
 class ResumeTraining(Node):
@@ -112,15 +124,31 @@ class ResumeTraining(Node):
                     tooltip="It pauses after this time.",
                 ),
                 inp(AIGC_RUN.Input, "run", optional=True, tooltip="The run to go on with."),
-                inp(AIGC_DISCRIMINATOR.Input, "judge", optional=True, tooltip="The judge it was examined with, if any."),
+                inp(
+                    AIGC_DISCRIMINATOR.Input, "judge", optional=True,
+                    tooltip="The judge it was examined with, if any.",
+                ),
             ],
             outputs=[
-                AIGC_GAN.Output("out_gan", display_name="gan", tooltip="With the weights that examined best."),
-                AIGC_DISCRIMINATOR.Output("out_discriminator", display_name="discriminator", tooltip="Its own D, as a judge."),
+                AIGC_GAN.Output("out_gan", display_name="gan", tooltip="Of a GAN's run, else nothing."),
+                AIGC_DISCRIMINATOR.Output(
+                    "out_discriminator", display_name="discriminator",
+                    tooltip="A GAN's own D, as a judge.",
+                ),
                 AIGC_RUN.Output("out_run", display_name="run", tooltip="The run, further on."),
-                io.Image.Output("out_samples", display_name="samples", tooltip="64 pictures from fixed noise."),
-                io.Image.Output("out_curves", display_name="curves", tooltip="Losses, what D says, held-out figures."),
+                io.Image.Output(
+                    "out_samples", display_name="samples",
+                    tooltip="Pictures from fixed noise; of a VAE originals and copies.",
+                ),
+                io.Image.Output(
+                    "out_curves", display_name="curves",
+                    tooltip="Losses, what D says, held-out figures.",
+                ),
                 io.String.Output("out_report", display_name="report", tooltip="What it came to."),
+                AIGC_MODEL.Output(
+                    "out_model", display_name="model",
+                    tooltip="Of a diffusion model's run, else nothing.",
+                ),
             ],
             is_output_node=True,
         )  # fmt: skip
@@ -136,7 +164,10 @@ class ResumeTraining(Node):
         from ..pipelines.train import making
 
         folder = _host.run_folder(name) if run is None else run.folder
-        return _shown(making.resume(folder, dataset, more_steps, minutes, judge=judge, **_host.training()))
+        made = making.resume(folder, dataset, more_steps, minutes, judge=judge, **_host.training())
+        model, nothing = getattr(made, "model", None), _host.stop_quietly()
+        head = _gan(made) if hasattr(made, "gan") else (nothing, nothing)
+        return shown(made, *head, last=(nothing if model is None else _host.keep_while_wired(model),))
 
 
 class CompareRuns(Node):
@@ -176,17 +207,16 @@ class CompareRuns(Node):
         return io.NodeOutput(chart.image(comparing.drawn(compared)), text, ui={"text": (text,)})
 
 
-def _shown(made: Any) -> io.NodeOutput:
+def _gan(made: Any) -> tuple[Any, Any]:
     from ..pipelines.gan import judge
+
+    return made.gan, _host.keep_while_wired(judge.discriminator(made.gan))
+
+
+def shown(made: Any, *first: Any, last: tuple[Any, ...] = (), count: int = 64) -> io.NodeOutput:
+    """A training's outputs: what it made, the run, samples, curves, report."""
     from ..pipelines.train import chart, making
 
     sitting, text = made.sitting, making.told(made)
-    return io.NodeOutput(
-        made.gan,
-        _host.keep_while_wired(judge.discriminator(made.gan)),
-        sitting.run,
-        sitting.objective.pictures(64),
-        chart.image(chart.charts(sitting.log.rows)),
-        text,
-        ui={"text": (text,)},
-    )
+    pictures, curves = sitting.objective.pictures(count), chart.image(chart.charts(sitting.log.rows))
+    return io.NodeOutput(*first, sitting.run, pictures, curves, text, *last, ui={"text": (text,)})

@@ -13,3 +13,7 @@ SPACES = ("w+", "w", "z")  # of gan.project
 DIRECTIONS = ("sefa", "pca")  # of gan.directions
 LORA_TARGETS = ("attention", "linear", "linear and convolution")  # of pipelines.train.adapters
 LEVEL_DENSITIES = ("uniform", "logit-normal")  # of pipelines.train.lora
+VAES = ("tiny", "kl")  # kinds of train.autoencoders
+FACTORS = (2, 4, 8, 16, 32)
+DENOISERS = ("unet",)  # kinds of train.denoisers
+OBJECTIVES = ("flow", "v", "epsilon")  # of train.diffusion

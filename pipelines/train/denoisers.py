@@ -106,6 +106,19 @@ def text_encoder(o: UnetOptions, tokenizer: Any) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class Words:
+    """As much of a tokenizer as a text encoder's size depends on, before there are captions."""
+
+    count: int
+    bos_token_id: int = 0
+    eos_token_id: int = 1
+    pad_token_id: int = 2
+
+    def __len__(self) -> int:
+        return self.count
+
+
 def _flow_scheduler(shift: float) -> dict[str, Any]:
     return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
 

@@ -21,8 +21,8 @@ USED = 0.01  # the variance over pictures of a used channel's mean (Burda et al.
 class Settings:
     """beta: the weight of the KL. edges, squares: of the slopes' and of the squared error, beside the absolute one.
 
-    adversarial: the patch critic's weight, times the adaptive one, from step `adversarial_from` on; 0 for none. noise: each
-    picture's latents get up to this share of their deviation as noise, so that a decoder forgives what a sampler leaves.
+    adversarial: the patch critic's weight, times the adaptive one, from step `adversarial_from` on; 0 for none. noise: where
+    nothing is drawn, each picture's latents get up to this share of their deviation, so that a decoder forgives a sampler.
     rate: AdamW's. half_life: of the average, in pictures.
     """
 
@@ -111,7 +111,7 @@ class VaeObjective:
     def step(self, shown: Shown, rng: torch.Generator) -> Terms:
         s, x = self.settings, shown.pixels.to(self.device)
         coded = self.coder.code(x, rng)
-        y = self.coder.decode(self._noised(coded.z, rng))
+        y = self.coder.decode(coded.z if self.coder.variational else self._noised(coded.z, rng))
         loss, terms = self.loss(x, y, coded)
         judged = s.adversarial > 0 and self.memory["steps"] >= s.adversarial_from
         if judged:

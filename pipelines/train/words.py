@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..payloads import Design
-from . import lora, making
+from . import diffusion, lora, making, vae
 from .gan import Settings
 from .objective import Course
 
@@ -80,3 +82,24 @@ def of_lora(
         checkpointing=checkpointing,
     )
     return settings, Course(steps, minutes, batch, training_seed, examine_every=examine_every)
+
+
+def _course(given: dict[str, Any]) -> Course:
+    """Takes the course's words out of what is given."""
+    names = ("steps", "minutes", "batch", "anneal", "examine_every")
+    return Course(seed=given.pop("training_seed"), **{name: given.pop(name) for name in names})
+
+
+def of_vae(*, learning_rate: float, mirror: bool, **given: Any) -> tuple[vae.Settings, Course, bool]:
+    """As `of_gan`; what is left of the words are names of the objective's settings."""
+    course = _course(given)
+    return vae.Settings(rate=learning_rate, **given), course, mirror
+
+
+def of_diffusion(
+    *, learning_rate: float, mirror: bool, naming_steps: int, half_precision: bool, **given: Any
+) -> tuple[diffusion.Settings, Course, bool]:
+    """As `of_vae`."""
+    course = _course(given)
+    settings = diffusion.Settings(rate=learning_rate, naming=naming_steps, bfloat16=half_precision, **given)
+    return settings, course, mirror

@@ -339,6 +339,21 @@ def test_the_loop_trains_goes_on_when_run_again_and_draws(do, url):
     assert result.outputs[ids["Report"]]["text"][0].startswith("the loop: 6 of 6 steps")
 
 
+def test_train_pictogram_trains_both_and_its_model_draws(do, url):
+    short = {"Train the VAE.steps": "2", "Train the VAE.examine_every": "0", "Train the denoiser.steps": "4"}
+    short |= {"Train the denoiser.naming_steps": "2", "Train the denoiser.examine_every": "0", "Sample.steps": "2"}
+    result, ids = do("train_pictogram", short)
+    report = result.outputs[ids["Report"]]["text"][0]
+    assert report.startswith("pictogram: 4 of 4 steps") and "held-out denoising loss" in report
+    assert "16 x 8 x 8" in result.outputs[ids["VAE size"]]["text"][0]
+    assert "text encoder at most" in result.outputs[ids["Denoiser size"]]["text"][0]
+    shown = {title: images(url, result, ids[title]) for title in ("Copies", "Samples while training", "Save")}
+    assert {title: len(pictures) for title, pictures in shown.items()} == {
+        "Copies": 64, "Samples while training": 16, "Save": 4,
+    }  # fmt: skip
+    assert shown["Save"][0].shape[:2] == (64, 64)
+
+
 def test_compare_trainings_resumes_one_and_lists_the_best_first(do, url):
     short = {f"{title}.{name}": value for title in ("Relativistic", "Non-saturating") for name, value in
              (("steps", "2"), ("examine_every", "2"), ("batch", "8"))}  # fmt: skip

@@ -81,9 +81,8 @@ def train(
     with torch.inference_mode(False), torch.enable_grad():
         settings = {"design": _plain(design), "course": course.fixed(), "about": about or {}}
         _open(sitting, json.loads(json.dumps(settings)))
-        begun, before = time.monotonic(), sitting.seconds
         try:
-            _go(sitting, feed, begun, before, on_step)
+            _go(sitting, feed, on_step)
         except stops:
             sitting.stopped = True
         except AigcError:
@@ -100,12 +99,13 @@ def _plain(design: Design) -> dict[str, Any]:
     return json.loads(json.dumps({"purpose": design.purpose, "kind": design.kind, "options": dict(design.options)}))
 
 
-def _go(sitting: Sitting, feed: Feed, begun: float, before: float, on_step: OnStep | None) -> None:
-    course, saved = sitting.course, time.monotonic()
+def _go(sitting: Sitting, feed: Feed, on_step: OnStep | None) -> None:
+    course, before = sitting.course, sitting.seconds
     if course.examine_every and sitting.step == 0:  # where it starts from
         examine(sitting)
     if on_step is not None:
         on_step(sitting.step, course.steps, sitting)
+    begun = saved = time.monotonic()  # the first look at the data is not counted
     while sitting.step < course.steps and time.monotonic() - begun < 60 * course.minutes:
         terms = _step(sitting, feed)
         sitting.seconds = before + time.monotonic() - begun

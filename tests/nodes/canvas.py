@@ -137,5 +137,5 @@ def text_to_image(model: str = "tiny/sd15", **changes: Any) -> Prompt:
     return graph
 
 
-def node(name: str, **inputs: Any) -> dict[str, Any]:
+def node(name: str, /, **inputs: Any) -> dict[str, Any]:
     return {"class_type": f"AIGC_{name}", "inputs": inputs}

@@ -13,7 +13,7 @@ canvas: setup   ## ComfyUI with this pack, in the browser
 	@$(BIN)/aigc canvas
 
 test:   ## everything, in two workers; a skipped host or browser test fails the run
-	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(PYTHON) scripts/bootstrap.py --tests && AIGC_NO_SKIPS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fast: setup   ## what needs neither a host nor a browser
 	@$(BIN)/pytest -m "not host and not browser and not slow" $(ARGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,8 +242,9 @@ def about(folder: Path) -> dict[str, Any]:
 
 
 def _differences(known: Any, wanted: Any, place: str = "") -> list[str]:
+    """Where the two differ. What an older version did not know of is no difference: it had one way only."""
     if isinstance(known, dict) and isinstance(wanted, dict):
-        names: Sequence[str] = sorted({*known, *wanted})
+        names = sorted(known)
         return [
             line
             for name in names
@@ -258,7 +259,6 @@ def _load(sitting: Sitting) -> None:
         checkpoint.into_network(name, net, tensors)
     for name, optimizer in sitting.objective.optimizers.items():
         checkpoint.into_optimizer(name, optimizer, tensors, facts["optimizers"][name])
-    sitting.objective.memory.clear()
     sitting.objective.memory.update(facts["memory"])
     sitting.step, sitting.seconds = facts["step"], facts["seconds"]
     sitting.best = tuple(facts["best"]) if facts["best"] else (-1, math.inf)

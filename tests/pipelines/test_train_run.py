@@ -140,6 +140,14 @@ def test_another_course_or_design_in_the_same_folder_is_refused(tmp_path: Path) 
         run.train(objective(), feed, COURSE, tmp_path, Design("gan", "tiny", {"width": 9}))
 
 
+def test_a_run_of_a_version_without_a_setting_goes_on(tmp_path: Path) -> None:
+    run.train(objective(), feed, COURSE, tmp_path, DESIGN, about={"loss": "x"}, on_step=stop_at(3), stops=(Stop,))
+    done = run.train(objective(), feed, COURSE, tmp_path, DESIGN, about={"loss": "x", "new": 1})
+    assert done.step == COURSE.steps
+    with pytest.raises(AigcError, match="about loss x there, y here"):
+        run.train(objective(), feed, COURSE, tmp_path, DESIGN, about={"loss": "y", "new": 1})
+
+
 @pytest.mark.parametrize("steps", [0, 30])
 def test_what_is_not_finite_ends_the_run_with_the_reason_and_the_last_good_checkpoint(
     tmp_path: Path, steps: int

@@ -51,7 +51,7 @@ class TrainGan(Node):
                 ),
                 inp(
                     io.Int.Input, "penalty_every", default=1, min=1, max=64,
-                    tooltip="Steps between penalties, each then stronger by as much: 4 saves a third of the time.",
+                    tooltip="Steps between penalties, each then stronger by as much: more is faster and less safe.",
                 ),
                 inp(
                     io.Combo.Input, "augmentation", options=list(menus.AUGMENTATIONS), default=menus.AUGMENTATIONS[0],

@@ -164,7 +164,8 @@ def resume(
     purpose = about["design"]["purpose"]
     if purpose not in RESUMING:
         raise AigcError(
-            f"Expected a run of {', '.join(RESUMING)}, got one of '{purpose}' in {folder.name}: choose another."
+            f"Expected a run of {', '.join(RESUMING)}, got one of '{purpose}' in {folder.name}: run the node that began it "
+            "again with the same name, it goes on by itself."
         )
     course = Course(**{**about["course"], "steps": int(about["steps"]) + more_steps, "minutes": minutes})
     module = import_module(f".{RESUMING[purpose]}", __package__)

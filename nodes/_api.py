@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 
 from ..pipelines.errors import AigcError
 
-__all__ = ["ComfyExtension", "InputImpl", "Node", "Types", "inp", "io", "schema"]
+if TYPE_CHECKING:
+    from ..pipelines.media import Clip
+
+__all__ = ["ComfyExtension", "InputImpl", "Node", "Types", "inp", "io", "schema", "video"]
 
 _SCHEMA_FIELDS = {field.name for field in fields(io.Schema)}
 
@@ -31,6 +37,25 @@ def inp(kind: type[io.Input], name: str, **values: Any) -> io.Input:
 @functools.cache
 def _options(kind: type[io.Input]) -> frozenset[str]:
     return frozenset(inspect.signature(kind.__init__).parameters)
+
+
+class _Video(InputImpl.VideoFromComponents):
+    """The host's video of frames. Host 0.3.75 cannot write one into memory, which is what `get_stream_source` asks for."""
+
+    def save_to(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        if not hasattr(path, "write"):
+            return super().save_to(path, *args, **kwargs)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "video.mp4"
+            super().save_to(str(file), *args, **kwargs)
+            with file.open("rb") as written:
+                shutil.copyfileobj(written, path)
+
+
+def video(clip: Clip) -> Any:
+    """A clip as the host's VIDEO."""
+    parts = Types.VideoComponents(images=clip.frames, audio=clip.audio, frame_rate=clip.rate)
+    return _Video(parts)
 
 
 class Node(io.ComfyNode):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 from . import _host
-from ._api import InputImpl, Node, Types, inp, io, schema
+from ._api import Node, inp, io, schema, video
 from ._sockets import AIGC_MODEL
 
 
@@ -68,12 +67,11 @@ class DecodeVideo(Node):
 
     @classmethod
     def execute(cls, model: Any, latents: dict[str, Any], fps: float) -> io.NodeOutput:
-        from ..pipelines import stages
+        from ..pipelines import media, stages
 
         frames, own_fps = stages.decode_video(model, latents, runtime=_host.runtime())
-        rate = fps or own_fps
-        parts = Types.VideoComponents(images=frames, frame_rate=Fraction(rate).limit_denominator(1001))
-        return io.NodeOutput(frames, InputImpl.VideoFromComponents(parts), float(rate))
+        clip = media.clip(frames, fps or own_fps)
+        return io.NodeOutput(clip.frames, video(clip), float(fps or own_fps))
 
 
 class DecodeAudio(Node):
@@ -94,6 +92,7 @@ class DecodeAudio(Node):
 
     @classmethod
     def execute(cls, model: Any, latents: dict[str, Any]) -> io.NodeOutput:
-        from ..pipelines import stages
+        from ..pipelines import media, stages
 
-        return io.NodeOutput(stages.decode_audio(model, latents, runtime=_host.runtime()))
+        made = stages.decode_audio(model, latents, runtime=_host.runtime())
+        return io.NodeOutput(media.audio(made["waveform"], made["sample_rate"]))

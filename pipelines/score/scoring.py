@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..media.resampling import resampled
 from ..payloads import Discriminator, JudgeSpec, Scores
 from ..runtime import Runtime
 from .frames import over_frames
 from .judge import Beside
 from .judges import judging
-from .resampling import resampled
 
 WHAT = {"image": "pictures", "latent": "latents", "video": "frames of a video", "audio": "sound"}
 

@@ -100,6 +100,85 @@ def predict_with_lora(given: dict[str, Any]) -> dict[str, Any]:
     return {"prediction": made.float().cpu(), "patched": len(model.patches)}
 
 
+def _read(path: str) -> dict[str, Any]:
+    """What a media file holds, decoded: samples [C, T] and rate of its sound, number and size of its frames, in seconds."""
+    import av
+    import numpy as np
+    import torch
+
+    found: dict[str, Any] = {}
+    with av.open(path) as file:
+        for stream in file.streams.video:
+            found["size"] = [stream.width, stream.height]
+            found["video_seconds"] = float(stream.duration * stream.time_base)
+            found["fps"] = float(stream.average_rate)
+    for kind in ("video", "audio"):
+        with av.open(path) as file:
+            streams = getattr(file.streams, kind)
+            frames = list(file.decode(streams[0])) if streams else []
+            if kind == "video":
+                found["frames"] = len(frames)
+            elif frames:
+                arrays = [f.to_ndarray() for f in frames]
+                channels = streams[0].codec_context.channels
+                planar = frames[0].format.is_planar
+                whole = np.concatenate([a if planar else a.reshape(-1, channels).T for a in arrays], axis=1)
+                scale = 1 if whole.dtype.kind == "f" else 2.0 ** (8 * whole.dtype.itemsize - 1)
+                found["sound"] = torch.from_numpy(whole.astype(np.float64) / scale).float()
+                found["rate"] = streams[0].rate
+                if streams[0].duration:
+                    found["sound_seconds"] = float(streams[0].duration * streams[0].time_base)
+    return found
+
+
+def _saving_into(folder: str) -> None:
+    import folder_paths
+    from comfy.cli_args import args
+
+    args.disable_metadata = True  # there is no prompt to write
+    folder_paths.set_output_directory(folder)
+    folder_paths.set_temp_directory(folder)
+
+
+def _newest(folder: str, before: set[str]) -> list[str]:
+    after = {os.path.join(where, name) for where, _, names in os.walk(folder) for name in names}
+    return sorted(after - before)
+
+
+def save_sounds(given: dict[str, Any]) -> dict[str, Any]:
+    """Every sound by every node of the host that writes one; what the files hold, by node."""
+    from comfy_extras import nodes_audio
+
+    folder, found = given["folder"], []
+    _saving_into(folder)
+    for number, sound in enumerate(given["sounds"]):
+        made = {}
+        for name in ("SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewAudio"):
+            node, before = getattr(nodes_audio, name)(), set(_newest(folder, set()))
+            more = {} if name == "PreviewAudio" else {"filename_prefix": f"sound{number}"}
+            getattr(node, node.FUNCTION)(sound, **more)
+            made[name] = [_read(path) for path in _newest(folder, before)]
+        found.append(made)
+    return {"saved": found}
+
+
+def save_videos(given: dict[str, Any]) -> dict[str, Any]:
+    """Every clip through Create Video and Save Video; what the files hold."""
+    from fractions import Fraction
+
+    from comfy_extras import nodes_video
+
+    folder, found = given["folder"], []
+    _saving_into(folder)
+    for number, clip in enumerate(given["clips"]):
+        before = set(_newest(folder, set()))
+        video = nodes_video.CreateVideo.execute(clip["frames"], float(Fraction(*clip["rate"])), clip["audio"]).args[0]
+        nodes_video.SaveVideo.execute(video, f"clip{number}", "auto", "auto")
+        (path,) = _newest(folder, before)
+        found.append(_read(path))
+    return {"saved": found}
+
+
 ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "vae_shapes": vae_shapes,
     "decode": decode,
@@ -107,6 +186,8 @@ ACTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "noise": noise,
     "sample": sample,
     "predict_with_lora": predict_with_lora,
+    "save_sounds": save_sounds,
+    "save_videos": save_videos,
 }
 
 

@@ -29,7 +29,7 @@ import comfy.model_management as mm  # noqa: E402
 import nodes  # noqa: E402, F401
 import server  # noqa: E402, F401
 import torch  # noqa: E402
-from comfy_api.latest import io  # noqa: E402
+from comfy_api.latest import InputImpl, io  # noqa: E402
 # isort: on
 
 
@@ -122,5 +122,22 @@ def stage_cache() -> list[int]:
     return counts
 
 
-facts = {f.__name__: f() for f in (import_cost, unknown_fields, broken_schema, memory, dtypes, stage_cache)}
+def video_in_memory() -> list[Any]:
+    """Size, frames and format of a video of ours as the host reads it from memory, where its own class fails."""
+    from pack.pipelines import media
+
+    clip = media.clip(torch.rand(5, 33, 48, 3), 12.5, media.audio(torch.rand(1, 2, 20000), 20000))
+    made = sys.modules["pack.nodes._api"].video(clip)
+    source = made.get_stream_source()
+    read = InputImpl.VideoFromFile(source).get_components()
+    return [
+        list(made.get_dimensions()),
+        "mp4" in made.get_container_format(),
+        list(read.images.shape),
+        read.audio is not None,
+    ]
+
+
+FACTS = (import_cost, unknown_fields, broken_schema, memory, dtypes, stage_cache, video_in_memory)
+facts = {f.__name__: f() for f in FACTS}
 print(json.dumps(facts))

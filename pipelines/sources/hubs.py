@@ -16,9 +16,9 @@ RETRY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be over in
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file as its hub lists it: at least one of the checksums is known.
+    """One file as its hub or package index lists it: at least one of the checksums is known.
 
-    sha256: of the content. git_oid: the SHA-1 that git gives it.
+    sha256, sha512: of the content. git_oid: the SHA-1 that git gives it.
     """
 
     name: str
@@ -26,6 +26,11 @@ class HubFile:
     url: str
     sha256: str = ""
     git_oid: str = ""
+    sha512: str = ""
+
+    @property
+    def checksum(self) -> str:
+        return self.sha256 or self.sha512 or self.git_oid
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def ask(source: str, url: str, headers: dict[str, str]) -> Any:
 def listed(source: str, files: list[HubFile]) -> tuple[HubFile, ...]:
     """The files, after checking that the hub said how long each is and gave a checksum."""
     for file in files:
-        if file.size < 0 or not (file.sha256 or file.git_oid):
+        if file.size < 0 or not file.checksum:
             raise not_here(source, f"the hub lists {file.name!r} without its size or checksum", "Use another mirror.")
     return tuple(files)
 

@@ -26,11 +26,12 @@ class Entry:
 
 
 def inventory(roots: Roots) -> list[Entry]:
-    """Every model of the list, in its order, then what was downloaded for judges, which no list of models shows."""
+    """Every model of the list, in its order, then what no list of models shows: downloads for judges, and packages."""
     listed = models(roots)
     others = (folder for root in roots.diffusers for folder in sorted(root.glob("*--*")) if manifest.read(folder))
     networks = {folder.name: folder for folder in others if is_whole_network(folder, folder.name.replace("--", "/", 1))}
-    return [_entry(name, path, roots) for name, path in {**listed, **networks}.items()]
+    packages = {one.name: one for root in roots.packages for one in sorted(root.glob("[!.]*")) if manifest.read(one)}
+    return [_entry(name, path, roots) for name, path in {**listed, **networks, **packages}.items()]
 
 
 def _entry(name: str, path: Path, roots: Roots) -> Entry:

@@ -25,7 +25,7 @@ class Roots:
 
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
-    judges: folders of trained judges. gans: of GANs.
+    judges: folders of trained judges. gans: of GANs. packages: of what was unpacked from a package registry.
     tokenizers: folders of tokenizer files by "clip", "t5", "qwen" and "pile", for files that come without a tokenizer.
     """
 
@@ -41,6 +41,7 @@ class Roots:
     image_encoders: tuple[Path, ...] = ()
     judges: tuple[Path, ...] = ()
     gans: tuple[Path, ...] = ()
+    packages: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 

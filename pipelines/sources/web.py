@@ -79,10 +79,27 @@ def get(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse:
 def get_json(url: str, headers: dict[str, str]) -> Any:
     """The JSON at an address. Raises HTTPError, another OSError, HTTPException or ValueError."""
     with get(url, headers, JSON_WITHIN) as answer:
-        text = answer.read(LARGEST_JSON + 1)
+        return json.loads(_bounded(answer))
+
+
+def json_or_text(answer: HTTPResponse) -> Any:
+    """What an answer holds: a page as its text, anything else as JSON. Raises as `get_json`."""
+    page = answer.headers.get_content_type() in ("text/html", "application/vnd.pypi.simple.v1+html")
+    return _bounded(answer).decode("utf-8") if page else json.loads(_bounded(answer))
+
+
+def _bounded(answer: HTTPResponse) -> bytes:
+    text = answer.read(LARGEST_JSON + 1)
     if len(text) > LARGEST_JSON:
         raise ValueError(f"more than {LARGEST_JSON >> 20} MB of JSON")
-    return json.loads(text)
+    return text
+
+
+def length(url: str, headers: dict[str, str]) -> int:
+    """How many bytes a file at an address has, by asking for one of them. Raises HTTPError, another OSError or ValueError."""
+    with get(url, {**headers, "Range": "bytes=0-0"}, ANSWER_WITHIN) as answer:
+        whole = str(answer.headers.get("Content-Range", "")).rpartition("/")[2]
+        return int(whole if answer.status == 206 else answer.headers.get("Content-Length", ""))
 
 
 def answers(address: str) -> bool:

@@ -31,6 +31,7 @@ def own_host(hub: Hub, host_dir: Path, repo_root: Path, tmp_path_factory: pytest
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_ENDPOINT", hub.url)
         patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        patch.setenv("PIP_INDEX_URL", f"{hub.url}/simple")
         patch.setenv("NO_PROXY", "127.0.0.1")
         for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
             patch.delenv(variable, raising=False)
@@ -106,7 +107,7 @@ def test_the_interrupt_button_stops_a_download_and_the_next_run_goes_on(own_host
         ("hf:maker/other", None, "404"),
         ("hf:maker/tiny@v2", (403, "GatedRepo"), "accept their terms"),
         ("hf:no id", None, "hf:owner/name"),
-        ("pypi:no-such-wheel", None, "pip install"),
+        ("pypi:no-such-wheel", None, "no such package"),
         ("../secret", None, "secret"),
     ],
 )

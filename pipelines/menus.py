@@ -17,3 +17,5 @@ VAES = ("tiny", "kl")  # kinds of train.autoencoders
 FACTORS = (2, 4, 8, 16, 32)
 DENOISERS = ("unet",)  # kinds of train.denoisers
 OBJECTIVES = ("flow", "v", "epsilon")  # of train.diffusion
+ENDS = ("longest", "first")  # of media.mixing
+PEAKS = ("limit", "keep")  # of media.loudness

@@ -67,6 +67,7 @@ def roots() -> Roots:
         judges=(PACK / "models" / "judges", *beside("judges")),
         gans=(PACK / "models" / "gan", *beside("gan")),
         packages=beside("packages"),
+        language_models=beside("LLM"),
         image_encoders=(*folders("clip_vision"), *beside("image_encoders")),
         tokenizers={kind: comfy_folder / folder for kind, folder in TOKENIZERS.items()},
     )
@@ -382,7 +383,9 @@ def _unwired() -> None:
         from ..pipelines.gan import opening
         from ..pipelines.score import judges
         from ..pipelines.stages import pipe
+        from ..pipelines.text import opening as language
 
         opening.release_all(runtime())
         pipe.release_all()
         judges.release_all(runtime())
+        language.release_all(runtime())

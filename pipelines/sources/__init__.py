@@ -5,14 +5,17 @@ Imports neither torch nor diffusers, so that the command line answers at once.
 
 from ..errors import AigcError
 from .inventory import Entry, inventory, verify
+from .layout import is_whole_network
 from .places import (
     Roots,
     find_embedding,
     find_gan,
+    find_language_model,
     find_lora,
     find_model,
     find_network,
     find_part,
+    language_models,
     list_gans,
     list_loras,
     list_models,
@@ -36,12 +39,15 @@ __all__ = [
     "find_embedding",
     "find_file",
     "find_gan",
+    "find_language_model",
     "find_lora",
     "find_model",
     "find_network",
     "find_part",
     "inventory",
+    "is_whole_network",
     "join",
+    "language_models",
     "list_gans",
     "list_loras",
     "list_models",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import AigcError
 from .layout import INDEX, MODULAR_INDEX
-from .reference import HUB_ID
+from .reference import HUB_ID, parse
 
 SAFE = (".safetensors",)
 GANS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".tar")  # opened for tensors only, see gan.files
@@ -26,6 +26,7 @@ class Roots:
     denoisers, parts: folders of files that hold a denoiser alone, and a VAE or text encoder alone.
     controls, references, image_encoders: folders of control nets, of IP-Adapters and of the encoders these look through.
     judges: folders of trained judges. gans: of GANs. packages: of what was unpacked from a package registry.
+    language_models: of language models.
     tokenizers: folders of tokenizer files by "clip", "t5", "qwen" and "pile", for files that come without a tokenizer.
     """
 
@@ -42,6 +43,7 @@ class Roots:
     judges: tuple[Path, ...] = ()
     gans: tuple[Path, ...] = ()
     packages: tuple[Path, ...] = ()
+    language_models: tuple[Path, ...] = ()
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -79,6 +81,20 @@ def _networks(roots: tuple[Path, ...]) -> dict[str, Path]:
         alone = not folder or not (path.parent / "config.json").is_file()
         found.setdefault(name if alone else folder, path if alone else path.parent)
     return found
+
+
+def language_models(roots: Roots) -> dict[str, Path]:
+    """Language models by name: folders that have a config beside the weights, and GGUF files outside of these."""
+    folders = {name: path for name, path in _networks(roots.language_models).items() if path.is_dir()}
+    files = _files(roots.language_models, (".gguf",))
+    return {**folders, **{name: path for name, path in files.items() if path.parent not in folders.values()}}
+
+
+def find_language_model(name: str, roots: Roots) -> Path | None:
+    """The folder or GGUF file that a name or an absolute path means; None when it can only be a source, such as a hub id."""
+    if parse(name).scheme:
+        return None
+    return _find(name, language_models(roots), "language model", hub=True)
 
 
 def list_gans(roots: Roots) -> list[str]:

@@ -288,6 +288,10 @@ class TrainDiffusion(Node):
                     tooltip="Every draw of the training.",
                 ),
                 inp(
+                    io.Float.Input, "held_out", default=0.15, min=0.0, max=0.5, step=0.01, optional=True,
+                    tooltip="The share of pictures kept to examine with. 0 trains on all: for a closed set that it is to know whole.",
+                ),
+                inp(
                     AIGC_RUN.Input, "vae_run", optional=True,
                     tooltip="From Train VAE; without it the embedded model's autoencoder.",
                 ),
@@ -318,13 +322,20 @@ class TrainDiffusion(Node):
 
     @classmethod
     def execute(
-        cls, name: str, dataset: Any, design: Any, vae_run: Any = None, judge: Any = None, **given: Any
+        cls,
+        name: str,
+        dataset: Any,
+        design: Any,
+        vae_run: Any = None,
+        judge: Any = None,
+        held_out: float = 0.15,
+        **given: Any,
     ) -> io.NodeOutput:
         from ..pipelines.train import making_diffusion, words
 
         settings, course, mirror = words.of_diffusion(**given)
         made = making_diffusion.train_diffusion(
-            dataset, design, settings, course, _host.run_folder(name), mirror=mirror, judge=judge,
+            dataset, design, settings, course, _host.run_folder(name), mirror=mirror, judge=judge, held_out=held_out,
             autoencoder=making_diffusion.autoencoder_of(vae_run, _host.shipped_autoencoder()), **_host.training(),
         )  # fmt: skip
         return runs.shown(made, _host.keep_while_wired(made.model), count=16)

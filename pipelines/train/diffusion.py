@@ -18,7 +18,7 @@ from .tokenizing import tokens
 Tensor = torch.Tensor
 OBJECTIVES = ("flow", "v", "epsilon")
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the examination
-NAMING_WARM_UP, REMEMBERED = 100, 20_000
+NAMING_WARM_UP, REMEMBERED_BYTES = 100, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ class DiffusionObjective:
         """What the text encoder says of captions, [B, length, width]; remembered once it does not learn any more."""
         if not self.settings.naming:
             return self.both.text(tokens(self.tokenizer, list(texts)).to(self.device)).last_hidden_state
-        if len(self._said) > REMEMBERED:
+        one = next(iter(self._said.values()), None)
+        if one is not None and len(self._said) * one.nbytes > REMEMBERED_BYTES:
             self._said.clear()
         with torch.no_grad():
             for text in dict.fromkeys(texts):

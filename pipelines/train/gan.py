@@ -114,6 +114,9 @@ class GanObjective:
             self.memory |= {"R1": float(r1.detach()), "R2": float(r2.detach())}
             loss = loss + s.penalty / 2 * s.penalty_every * (r1 + r2)
         self._update("discriminator", loss)
+        with torch.no_grad():
+            centre = (on_real.mean() + on_fake.mean()) / 2 if s.loss == "relativistic" else 0.0
+            signs = float((on_real - centre).sign().mean())
 
         self.d.requires_grad_(False)
         made = self.made(len(real), labels, rng)
@@ -122,7 +125,7 @@ class GanObjective:
         loss = loss_g(against, judged(made))
         self._update("generator", loss)
         self.d.requires_grad_(True)
-        self._follow(len(real), on_real)
+        self._follow(len(real), signs)
         return {
             "loss D": float(adversarial.detach()), "loss G": float(loss.detach()),
             "D(real)": float(on_real.detach().mean()), "D(fake)": float(on_fake.detach().mean()),
@@ -135,13 +138,13 @@ class GanObjective:
         loss.backward()
         optimizer.step()
 
-    def _follow(self, batch: int, on_real: Tensor) -> None:
+    def _follow(self, batch: int, signs: float) -> None:
+        """signs: E[sign D(x)]; relativistic logits have no zero of their own, the middle of real and fake stands for it."""
         self.memory["images"] += batch
         self.memory["steps"] += 1
         decay = averages.decay_of(self.settings.half_life, self.memory["images"], batch)
         averages.follow(self.average, self.g, decay)
         if self.settings.chance < 0:
-            signs = float(on_real.detach().sign().mean())
             self.memory["chance"] = augment.next_chance(self.memory["chance"], signs, batch)
 
     def fixed(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..data import batches
+from ..data import batches, draws
 from ..errors import AigcError
 from ..payloads import Dataset, Design, Discriminator, Gan
 from ..runtime import Runtime
@@ -56,14 +56,20 @@ def _nothing() -> Generator[batches.Batch, None, None]:
     yield from ()
 
 
-def split(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """What is trained on, and what is held out to examine. Raises AigcError for too few."""
+def split(dataset: Dataset, seed: int, share: float = HELD_OUT) -> tuple[Dataset, Dataset]:
+    """What is trained on, and what is held out to examine. Raises AigcError for too few.
+
+    share 0: all are trained on, and up to MOST_HELD of the same are examined with.
+    """
     plain = replace(dataset, items=tuple(replace(item, bucket=None) for item in dataset.items))
     if len(plain.items) < LEAST:
         raise AigcError(
             f"Expected at least {LEAST} pictures to train on, got {len(plain.items)} ({len(plain.rejected)} left out): add more."
         )
-    return batches.held_out(plain, HELD_OUT, seed)
+    if share == 0:
+        some = sorted(draws.permutation(len(plain.items), seed)[:MOST_HELD])
+        return replace(plain, rejected=()), replace(plain, items=tuple(plain.items[i] for i in some), rejected=())
+    return batches.held_out(plain, share, seed)
 
 
 def pixels(dataset: Dataset, view: batches.View, most: int = MOST_HELD) -> tuple[torch.Tensor, torch.Tensor]:

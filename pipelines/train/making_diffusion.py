@@ -136,6 +136,7 @@ def train_diffusion(
     *,
     autoencoder: Path,
     mirror: bool = False,
+    held_out: float = making.HELD_OUT,
     judge: Discriminator | None = None,
     runtime: Runtime,
     on_step: run.OnStep | None = None,
@@ -143,17 +144,19 @@ def train_diffusion(
 ) -> MadeModel:
     """Train a model in a run's folder, or go on with it, and save it there as `model`; the run keeps the autoencoder.
 
+    held_out: the share of the pictures that is kept to examine with; 0 trains on all and examines with some of them.
     A stop keeps everything and still returns it. Raises AigcError as `run.train` does, for too few pictures, and for captions or
     an autoencoder that do not fit.
     """
     with torch.inference_mode(False), torch.enable_grad(), making.examined_by(judge, runtime) as points:
-        train, held = making.split(dataset, course.seed)
+        train, held = making.split(dataset, course.seed, held_out)
         named = numbers(train.items, bool(train.labels))
         checked(train, settings, len(named[0]))
         vae = autoencoders.load(autoencoder).to(runtime.device)
         design = fitted(design, vae)
         about = {"settings": settings.known(), "mirror": mirror, "pictures": len(train.items)}
         about |= {"judge": judge.spec.id if judge else "", "autoencoder": fingerprint(autoencoder)}
+        about |= {} if held_out == making.HELD_OUT else {"held_out": held_out}
         tokenizer = prepared(folder, autoencoder, train, design, settings)
         side = int(design.options["resolution"])
         view = batches.View((side, side), mirror=mirror)
@@ -265,7 +268,8 @@ def go_on(about: dict[str, Any], course: Course, folder: Path, dataset: Dataset,
     """The model in `folder` further, with its own autoencoder."""
     known, design = about["about"], Design(**about["design"])
     settings, vae = Settings(**known["settings"]), folder / PARTS / "vae"
-    return train_diffusion(dataset, design, settings, course, folder, autoencoder=vae, mirror=known["mirror"], **host)
+    host |= {"mirror": known["mirror"], "held_out": known.get("held_out", making.HELD_OUT)}
+    return train_diffusion(dataset, design, settings, course, folder, autoencoder=vae, **host)
 
 
 def _saved(sitting: run.Sitting, objective: DiffusionObjective) -> Model:
@@ -303,8 +307,9 @@ def index(vae: Path) -> dict[str, Any]:
 def figures(made: MadeModel) -> Iterator[str]:
     """What the examinations say, a line each."""
     rows = [row for row in made.sitting.log.rows if "examined" in row]
+    whose = "held-out" if run.about(made.sitting.folder)["about"].get("held_out", 1) else "trained pictures'"
     for name in ("denoising loss", "KID"):
         found = [(row["step"], row["examined"][name]) for row in rows if name in row["examined"]]
         if found:
             (first, begun), (last, now) = found[0], found[-1]
-            yield f"held-out {name} {begun:.4g} at step {first}, {now:.4g} at step {last}; lower is better"
+            yield f"{whose} {name} {begun:.4g} at step {first}, {now:.4g} at step {last}; lower is better"

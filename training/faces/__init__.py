@@ -1,0 +1,1 @@
+"""Pictures of faces for the shipped GAN."""

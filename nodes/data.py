@@ -27,7 +27,7 @@ class CollectImages(Node):
                     default="pictograms",
                     multiline=True,
                     tooltip="A folder, zip, video or pattern such as folder/*.png, one a line. A relative one starts at ComfyUI's "
-                    "input folder; pictograms is the shipped set.",
+                    "input folder; pictograms and faces are shipped sets.",
                 ),
                 inp(io.Boolean.Input, "subfolders", default=True, tooltip="Look into the folders inside as well."),
                 inp(

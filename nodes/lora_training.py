@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _host
+from . import _host, runs
 from ._api import Node, inp, io, schema
 from ._sockets import AIGC_DATASET, AIGC_MODEL, AIGC_RUN
 
@@ -92,7 +92,7 @@ class TrainLora(Node):
             ],
             outputs=[
                 AIGC_MODEL.Output("out_model", display_name="model", tooltip="With the weights that examined best."),
-                AIGC_RUN.Output("out_run", display_name="run", tooltip="For Compare Runs."),
+                AIGC_RUN.Output("out_run", display_name="run", tooltip="For Resume Training and Compare Runs."),
                 io.Image.Output("out_samples", display_name="samples", tooltip="Pictures of the first captions, from fixed noise."),
                 io.Image.Output("out_curves", display_name="curves", tooltip="The loss, and that on held-out pictures."),
                 io.String.Output("out_report", display_name="report", tooltip="What it came to, and where the file is."),
@@ -106,19 +106,11 @@ class TrainLora(Node):
 
     @classmethod
     def execute(cls, name: str, dataset: Any, model: Any, resolution: int, **given: Any) -> io.NodeOutput:
-        from ..pipelines.train import chart, tuning, words
+        from ..pipelines.train import tuning, words
 
         settings, course = words.of_lora(**given)
         folder, publish = _host.run_folder(name), _host.lora_file(name)
         tuned = tuning.train_lora(
             dataset, model, settings, course, folder, resolution=resolution, publish=publish, **_host.training()
         )
-        text, sitting = tuning.told(tuned), tuned.sitting
-        return io.NodeOutput(
-            _host.keep_while_wired(tuned.model),
-            sitting.run,
-            sitting.objective.pictures(settings.samples),
-            chart.image(chart.charts(sitting.log.rows)),
-            text,
-            ui={"text": (text,)},
-        )
+        return runs.shown(tuned, _host.keep_while_wired(tuned.model), count=settings.samples)

@@ -168,7 +168,7 @@ class DesignDiffusion(Node):
             inputs=[
                 inp(
                     io.Combo.Input, "kind", options=list(menus.DENOISERS), default=menus.DENOISERS[0],
-                    tooltip="unet: diffusers' UNet with a small CLIP text encoder, run by StableDiffusionPipeline.",
+                    tooltip="unet: run by StableDiffusionPipeline. dit: a transformer, run by AuraFlowPipeline; for GPUs.",
                 ),
                 inp(
                     io.Int.Input, "resolution", default=64, min=16, max=2048, step=8,
@@ -176,9 +176,9 @@ class DesignDiffusion(Node):
                 ),
                 inp(
                     io.String.Input, "widths", default="64, 128",
-                    tooltip="Channels of each level, each half as large as the one before; all but the first attend to the text.",
+                    tooltip="Channels of each level, each half the size of the one before. dit: one number.",
                 ),
-                inp(io.Int.Input, "layers", default=1, min=1, max=8, tooltip="Residual blocks a level."),
+                inp(io.Int.Input, "layers", default=1, min=1, max=8, tooltip="Residual blocks a level; of dit all blocks."),
                 inp(
                     io.Int.Input, "heads", default=4, min=1, max=64,
                     tooltip="Heads of every attention; widths are multiples of twice this.",
@@ -194,7 +194,7 @@ class DesignDiffusion(Node):
                 ),
                 inp(
                     io.Int.Input, "length", default=24, min=4, max=512,
-                    tooltip="Pieces of words in a prompt, at most.",
+                    tooltip="Pieces of words in a prompt, at most; 256 for dit.",
                 ),
             ],
             outputs=[
@@ -288,16 +288,16 @@ class TrainDiffusion(Node):
                     tooltip="Every draw of the training.",
                 ),
                 inp(
-                    io.Float.Input, "held_out", default=0.15, min=0.0, max=0.5, step=0.01, optional=True,
-                    tooltip="The share of pictures kept to examine with. 0 trains on all: for a closed set that it is to know whole.",
-                ),
-                inp(
                     AIGC_RUN.Input, "vae_run", optional=True,
                     tooltip="From Train VAE; without it the embedded model's autoencoder.",
                 ),
                 inp(
                     AIGC_DISCRIMINATOR.Input, "judge", optional=True,
                     tooltip="Measure the distance of samples with what this judge sees; without one by colour, edges and spectrum.",
+                ),
+                inp(
+                    io.Float.Input, "held_out", default=0.15, min=0.0, max=0.5, step=0.01, optional=True,
+                    tooltip="The share of pictures kept to examine with. 0 trains on all: for a closed set to be known whole.",
                 ),
             ],
             outputs=[

@@ -128,6 +128,7 @@ class ResumeTraining(Node):
                     AIGC_DISCRIMINATOR.Input, "judge", optional=True,
                     tooltip="The judge it was examined with, if any.",
                 ),
+                inp(AIGC_MODEL.Input, "model", optional=True, tooltip="Of a LoRA's run: the model it was begun on."),
             ],
             outputs=[
                 AIGC_GAN.Output("out_gan", display_name="gan", tooltip="Of a GAN's run, else nothing."),
@@ -147,7 +148,7 @@ class ResumeTraining(Node):
                 io.String.Output("out_report", display_name="report", tooltip="What it came to."),
                 AIGC_MODEL.Output(
                     "out_model", display_name="model",
-                    tooltip="Of a diffusion model's run, else nothing.",
+                    tooltip="Of a diffusion model's or a LoRA's run, else nothing.",
                 ),
             ],
             is_output_node=True,
@@ -159,12 +160,20 @@ class ResumeTraining(Node):
 
     @classmethod
     def execute(
-        cls, name: str, dataset: Any, more_steps: int, minutes: float, run: Any = None, judge: Any = None
+        cls,
+        name: str,
+        dataset: Any,
+        more_steps: int,
+        minutes: float,
+        run: Any = None,
+        judge: Any = None,
+        model: Any = None,
     ) -> io.NodeOutput:
         from ..pipelines.train import making
 
         folder = _host.run_folder(name) if run is None else run.folder
-        made = making.resume(folder, dataset, more_steps, minutes, judge=judge, **_host.training())
+        more = {"judge": judge, "model": model, "publish": _host.lora_file(folder.name)}
+        made = making.resume(folder, dataset, more_steps, minutes, **more, **_host.training())
         model, nothing = getattr(made, "model", None), _host.stop_quietly()
         head = _gan(made) if hasattr(made, "gan") else (nothing, nothing)
         return shown(made, *head, last=(nothing if model is None else _host.keep_while_wired(model),))

@@ -61,15 +61,111 @@ def _unet(o: UnetOptions) -> Any:
     )
 
 
-KINDS = {"unet": autoencoders.Kind(UnetOptions, _unet)}
+AURA_LENGTH = 256  # tokens of a prompt, whatever AuraFlowPipeline's tokenizer says
+
+
+@dataclass(frozen=True)
+class DitOptions(UnetOptions):
+    """AuraFlowTransformer2DModel: blocks that read text and picture side by side, half of `layers` with weights for each of the
+    two, then half with one set for both. widths: one number. A token is a latent where these are 16 a side at most, or an
+    odd number, else two by two. pooled and length have no say here: the pipeline's own prompt is 256 tokens long.
+    """
+
+    widths: tuple[int, ...] = (256,)
+    layers: int = 6
+
+    @property
+    def patch(self) -> int:
+        return 1 if self.latent_side <= 16 or self.latent_side % 2 else 2
+
+
+def _dit(o: DitOptions) -> Any:
+    from diffusers import AuraFlowTransformer2DModel
+
+    doubled = max(1, o.layers // 2)
+    places = o.latent_side // o.patch
+    return AuraFlowTransformer2DModel(
+        sample_size=o.latent_side,
+        patch_size=o.patch,
+        in_channels=o.latent_channels,
+        out_channels=o.latent_channels,
+        num_mmdit_layers=doubled,
+        num_single_dit_layers=o.layers - doubled,
+        attention_head_dim=o.widths[0] // o.heads,
+        num_attention_heads=o.heads,
+        joint_attention_dim=o.text_width,
+        caption_projection_dim=o.widths[0],
+        pos_embed_max_size=places**2,
+    )
+
+
+@dataclass(frozen=True)
+class Kind(autoencoders.Kind):
+    """A denoiser beside the pipeline that samples it. part: its name there. levels: numbers of widths that it takes.
+
+    call: (net, x, timestep 0..1000, what the encoder says) -> prediction. said: (encoder, ids, mask) -> what is passed on.
+    """
+
+    network: str
+    pipeline: str
+    part: str
+    objectives: tuple[str, ...]
+    levels: tuple[int, int]
+    call: Callable[[Any, Any, Any, Any], Any]
+    said: Callable[[Any, Any, Any], Any]
+
+
+def _unet_call(net: Any, x: Any, timestep: Any, hidden: Any) -> Any:
+    return net(x, timestep, encoder_hidden_states=hidden).sample
+
+
+def _dit_call(net: Any, x: Any, timestep: Any, hidden: Any) -> Any:
+    return net(x, encoder_hidden_states=hidden, timestep=(timestep / TRAIN_STEPS).to(x.dtype)).sample
+
+
+def _all_said(text: Any, ids: Any, mask: Any) -> Any:
+    return text(ids).last_hidden_state
+
+
+def _words_said(text: Any, ids: Any, mask: Any) -> Any:
+    """What is said of padding is nothing, as AuraFlowPipeline has it."""
+    return text(input_ids=ids, attention_mask=mask).last_hidden_state * mask[..., None]
+
+
+KINDS = {
+    "unet": Kind(
+        UnetOptions,
+        _unet,
+        "UNet2DConditionModel",
+        "StableDiffusionPipeline",
+        "unet",
+        ("flow", "v", "epsilon"),
+        (2, 8),
+        _unet_call,
+        _all_said,
+    ),
+    "dit": Kind(
+        DitOptions,
+        _dit,
+        "AuraFlowTransformer2DModel",
+        "AuraFlowPipeline",
+        "transformer",
+        ("flow",),
+        (1, 1),
+        _dit_call,
+        _words_said,
+    ),
+}
 
 
 def options(design: Design) -> dict[str, Any]:
     """Every option of a diffusion model's design, those that it leaves open at their defaults. Raises AigcError."""
     found = autoencoders.made(design, "diffusion", KINDS)
-    if len(found.widths) < 2 or any(width % (2 * found.heads) for width in found.widths):
+    least, most = KINDS[design.kind].levels
+    if not least <= len(found.widths) <= most or any(width % (2 * found.heads) for width in found.widths):
+        count = "one width" if most == 1 else f"{least} to {most} widths"
         raise AigcError(
-            f"Expected two widths or more, each a multiple of {2 * found.heads}, got {list(found.widths)}: change them."
+            f"Expected {count} for {design.kind}, each a multiple of {2 * found.heads}, got {list(found.widths)}: change them."
         )
     if found.text_width % found.heads:
         raise AigcError(
@@ -87,6 +183,12 @@ def build(design: Design, tokenizer: Any, *, seed: int) -> tuple[Any, Any]:
         return KINDS[design.kind].build(made), text_encoder(made, tokenizer)
 
 
+def length_of(o: Any) -> int:
+    """Tokens of a prompt, of a design or its options."""
+    o = autoencoders.made(o, "diffusion", KINDS) if isinstance(o, Design) else o
+    return AURA_LENGTH if isinstance(o, DitOptions) else o.length
+
+
 def text_encoder(o: UnetOptions, tokenizer: Any) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -97,7 +199,7 @@ def text_encoder(o: UnetOptions, tokenizer: Any) -> Any:
             intermediate_size=4 * o.text_width,
             num_hidden_layers=o.text_layers,
             num_attention_heads=o.heads,
-            max_position_embeddings=o.length,
+            max_position_embeddings=length_of(o),
             projection_dim=o.text_width,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -130,10 +232,12 @@ SCHEDULERS: dict[str, Callable[[float], dict[str, Any]]] = {
 }
 
 
-def scheduler(objective: str, shift: float) -> Any:
-    """DPM-Solver++ (2M) for what the objective predicts."""
-    from diffusers import DPMSolverMultistepScheduler
+def scheduler(objective: str, shift: float, kind: str = "unet") -> Any:
+    """DPM-Solver++ (2M) for what the objective predicts; for a DiT Euler's steps along the flow, which its pipeline asks for."""
+    from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
+    if kind == "dit":
+        return FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_STEPS, shift=shift)
     return DPMSolverMultistepScheduler(
         num_train_timesteps=TRAIN_STEPS, solver_order=2, final_sigmas_type="zero", steps_offset=1,
         **SCHEDULERS[objective](shift),

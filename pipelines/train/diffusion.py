@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from . import averages, denoisers, losses
 from .gan import Distance
-from .objective import Terms
-from .tokenizing import tokens
+from .objective import Check, Terms, unchecked
+from .tokenizing import padded, tokens
 
 Tensor = torch.Tensor
 OBJECTIVES = ("flow", "v", "epsilon")
@@ -116,12 +116,15 @@ class DiffusionObjective:
         prompts: Sequence[str],
         held_prompts: Sequence[str],
         pipeline: Callable[[Any, Any], Any],
+        kind: denoisers.Kind = denoisers.KINDS["unet"],
         device: Any = "cpu",
+        check: Check = unchecked,
     ) -> None:
         self.both: Any = Networks(denoiser, text).to(device).train()
         self.average: Any = averages.averaged(self.both)
         self.tokenizer, self.settings, self.held_out, self.device = tokenizer, settings, held_out, device
         self.distance, self.prompts, self.held_prompts, self.pipeline = distance, prompts, held_prompts, pipeline
+        self.check, self.kind = check, kind
         self.networks: dict[str, nn.Module] = {"both": self.both, "average": self.average}
         along = [] if settings.naming else list(text.parameters())
         self.learned = [*self.both.denoiser.parameters(), *along]
@@ -139,18 +142,22 @@ class DiffusionObjective:
             )
             self.rates["text"] = settings.naming_rate
 
+    def said(self, text: Any, texts: Sequence[str]) -> Tensor:
+        """What an encoder says of captions, as the denoiser's pipeline passes it on."""
+        found = padded(self.tokenizer, list(texts)).to(self.device)
+        return self.kind.said(text, found["input_ids"], found["attention_mask"])
+
     def hidden(self, texts: Sequence[str]) -> Tensor:
         """What the text encoder says of captions, [B, length, width]; remembered once it does not learn any more."""
         if not self.settings.naming:
-            return self.both.text(tokens(self.tokenizer, list(texts)).to(self.device)).last_hidden_state
+            return self.said(self.both.text, texts)
         one = next(iter(self._said.values()), None)
         if one is not None and len(self._said) * one.nbytes > REMEMBERED_BYTES:
             self._said.clear()
         with torch.no_grad():
             for text in dict.fromkeys(texts):
                 if text not in self._said:
-                    ids = tokens(self.tokenizer, [text]).to(self.device)  # alone, so that it depends on itself only
-                    self._said[text] = self.both.text(ids).last_hidden_state[0]
+                    self._said[text] = self.said(self.both.text, [text])[0]  # alone: it depends on itself only
         return torch.stack([self._said[text] for text in texts])
 
     def spoken(self, captions: Sequence[str], rng: torch.Generator, dropout: float) -> list[str]:
@@ -190,7 +197,7 @@ class DiffusionObjective:
         texts = self.spoken(shown.captions, rng, s.caption_dropout)
         p, hidden = pair(x0, noise, level, s), self.hidden(texts)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=s.bfloat16):
-            said = self.both.denoiser(p.x, p.timestep, encoder_hidden_states=hidden).sample
+            said = self.kind.call(self.both.denoiser, p.x, p.timestep, hidden)
         errors = (said.float() - p.target).square().flatten(1).mean(1)
         loss = (p.weight * errors).mean()
         warm = min(1.0, (self.memory["steps"] - s.naming + 1) / NAMING_WARM_UP) if s.naming else 1.0
@@ -217,11 +224,12 @@ class DiffusionObjective:
         for level in LEVELS:
             noise = torch.randn(self.held_out.latents.shape, generator=rng)
             for start in range(0, len(texts), 32):
+                self.check()
                 some = slice(start, start + 32)
                 x0 = self.held_out.latents[some].to(self.device)
                 p = pair(x0, noise[some].to(self.device), torch.full((len(x0),), level, device=self.device), s)
-                hidden = self.average.text(tokens(self.tokenizer, texts[some]).to(self.device)).last_hidden_state
-                said = self.average.denoiser(p.x, p.timestep, encoder_hidden_states=hidden).sample
+                hidden = self.said(self.average.text, texts[some])
+                said = self.kind.call(self.average.denoiser, p.x, p.timestep, hidden)
                 found.append((said - p.target).square().flatten(1).mean(1))
         score = float(torch.cat(found).mean())
         examined = {"score": score, "denoising loss": score}
@@ -238,18 +246,26 @@ class DiffusionObjective:
         s, parts = self.settings, []
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
             pipe = self.pipeline(self.average.denoiser, self.average.text)
+            side = self.held_out.latents.shape[-1] * pipe.vae_scale_factor
             for start in range(0, len(prompts), chunk):
                 some = list(prompts[start : start + chunk])
                 seeds = [torch.Generator().manual_seed(start + i) for i in range(len(some))]
                 made = pipe(
                     some,
+                    height=side,
+                    width=side,
                     num_inference_steps=s.sample_steps,
                     guidance_scale=s.guidance,
                     generator=seeds,
+                    callback_on_step_end=self._checked,
                     output_type="pt",
                 )
                 parts.append(made.images.float().cpu())
         return torch.cat(parts).clamp(0, 1)
+
+    def _checked(self, pipe: Any, step: int, timestep: Any, known: dict[str, Any]) -> dict[str, Any]:
+        self.check()
+        return known
 
     def pictures(self, count: int) -> Tensor:
         """[count, H, W, 3] of fixed captions and seeds."""

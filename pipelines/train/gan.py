@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from . import augment, averages, losses
-from .objective import Shown, Terms
+from .objective import Check, Shown, Terms, unchecked
 
 Tensor = torch.Tensor
 Distance = Callable[[Tensor], Terms]  # of pictures [N, 3, H, W] in 0..1: figures, "score" among them
@@ -57,11 +57,13 @@ class GanObjective:
         distance: Distance,
         held_out: tuple[Tensor, Tensor],
         device: Any = "cpu",
+        check: Check = unchecked,
     ) -> None:
         self.g: Any = generator.to(device).train()
         self.d: Any = discriminator.to(device).train()
         self.average: Any = averages.averaged(self.g)
         self.settings, self.distance, self.held_out, self.device = settings, distance, held_out, device
+        self.check = check
         self.networks = {"generator": self.g, "average": self.average, "discriminator": self.d}
         betas = (0.0, settings.beta2)
         self.optimizers = {
@@ -159,6 +161,7 @@ class GanObjective:
         z, labels = self.fixed(count)
         parts = []
         for start in range(0, count, chunk):
+            self.check()
             some = slice(start, start + chunk)
             these = None if labels is None else labels[some].to(self.device)
             made = self.average(z[some].to(self.device), these, noise="const")

@@ -124,6 +124,7 @@ class TuningObjective:
         found = []
         with adapters.standing_in(self.weights, self.average), self.runtime.placed([self.module]):
             for number, (x0, caption, size) in enumerate(self._examined):
+                self.runtime.check_interrupt()
                 rng = torch.Generator().manual_seed(number)
                 noise = torch.randn(LEVELS, *x0.shape[1:], generator=rng)
                 rows = x0.expand(LEVELS, *x0.shape[1:])

@@ -13,7 +13,7 @@ import torch
 
 from ..data import batches, draws
 from ..errors import AigcError
-from ..payloads import Dataset, Design, Discriminator, Gan
+from ..payloads import Dataset, Design, Discriminator, Gan, Model
 from ..runtime import Runtime
 from ..score import descriptor
 from ..score.judges import judging
@@ -144,6 +144,7 @@ def train_gan(
             distance=kid_distance([((x + 1) / 2) for x in real.split(32)], points),
             held_out=(real, labels),
             device=runtime.device,
+            check=runtime.check_interrupt,
         )
         about: dict[str, Any] = {"settings": settings.known(), "mirror": mirror}
         about |= {"pictures": len(train.items), "judge": judge.spec.id if judge else ""}
@@ -155,15 +156,30 @@ def train_gan(
         return Made(_saved(sitting), sitting)
 
 
-# Where each purpose goes on: go_on(about, course, folder, dataset, judge=, runtime=, on_step=, stops=) of a module here.
-RESUMING = {"gan": "making", "vae": "making_vae", "diffusion": "making_diffusion"}
+# Where each purpose goes on: go_on(about, course, folder, dataset, runtime=, on_step=, stops=) of a module here, and what else
+# of `resume` it takes.
+RESUMING = {
+    "gan": ("making", ("judge",)),
+    "vae": ("making_vae", ()),
+    "diffusion": ("making_diffusion", ("judge",)),
+    "lora": ("tuning", ("model", "publish")),
+}
 
 
 def resume(
-    folder: Path, dataset: Dataset, more_steps: int, minutes: float, *, judge: Discriminator | None = None, **host: Any
+    folder: Path,
+    dataset: Dataset,
+    more_steps: int,
+    minutes: float,
+    *,
+    judge: Discriminator | None = None,
+    model: Model | None = None,
+    publish: Path | None = None,
+    **host: Any,
 ) -> Any:
     """Go on with the run in `folder`, with the settings that it was begun with; what its purpose makes.
 
+    judge: that it is examined with. model, publish: of a LoRA, what it is laid on, and a further place for its file.
     Raises AigcError when there is none, or one of a purpose that is not known here.
     """
     about = run.about(folder)
@@ -174,8 +190,10 @@ def resume(
             "again with the same name, it goes on by itself."
         )
     course = Course(**{**about["course"], "steps": int(about["steps"]) + more_steps, "minutes": minutes})
-    module = import_module(f".{RESUMING[purpose]}", __package__)
-    return module.go_on(about, course, folder, dataset, judge=judge, **host)
+    name, takes = RESUMING[purpose]
+    more = {"judge": judge, "model": model, "publish": publish}
+    module = import_module(f".{name}", __package__)
+    return module.go_on(about, course, folder, dataset, **{key: more[key] for key in takes}, **host)
 
 
 def go_on(about: dict[str, Any], course: Course, folder: Path, dataset: Dataset, **host: Any) -> Made:
@@ -205,7 +223,7 @@ def told(made: Any) -> str:
     done = sitting.step >= course.steps
     ended = "done" if done else f"{'stopped' if sitting.stopped else 'time is up'}; run it again to go on"
     lines = [f"{sitting.folder.name}: {sitting.step} of {course.steps} steps in {sitting.seconds:.0f} s ({ended})"]
-    module = import_module(f".{RESUMING[sitting.design.purpose]}", __package__)
+    module = import_module(f".{RESUMING[sitting.design.purpose][0]}", __package__)
     lines.extend(module.figures(made))
     if sitting.best[0] >= 0:
         lines.append(f"the weights are those of step {sitting.best[0]}, which examined best ({sitting.best[1]:.4g})")

@@ -154,6 +154,11 @@ def train_diffusion(
         checked(train, settings, len(named[0]))
         vae = autoencoders.load(autoencoder).to(runtime.device)
         design = fitted(design, vae)
+        objectives = denoisers.KINDS[design.kind].objectives
+        if settings.objective not in objectives:
+            raise AigcError(
+                f"Expected an objective of {', '.join(objectives)} for {design.kind}, got '{settings.objective}'."
+            )
         about = {"settings": settings.known(), "mirror": mirror, "pictures": len(train.items)}
         about |= {"judge": judge.spec.id if judge else "", "autoencoder": fingerprint(autoencoder)}
         about |= {} if held_out == making.HELD_OUT else {"held_out": held_out}
@@ -187,7 +192,7 @@ def _objective(
     vae = feed.vae
 
     def pipeline(denoiser: Any, text: Any) -> Any:
-        return assembled(denoiser, text, tokenizer, vae, settings)
+        return assembled(design.kind, denoiser, text, tokenizer, vae, settings)
 
     return DiffusionObjective(
         *denoisers.build(design, tokenizer, seed=course.seed),
@@ -199,7 +204,9 @@ def _objective(
         prompts=_first(train.items[:: max(1, len(train.items) // 64)], settings.separator),
         held_prompts=_first(few.items, settings.separator),
         pipeline=pipeline,
+        kind=denoisers.KINDS[design.kind],
         device=feed.runtime.device,
+        check=feed.runtime.check_interrupt,
     )
 
 
@@ -246,20 +253,21 @@ def prepared(folder: Path, autoencoder: Path, dataset: Dataset, design: Design, 
         separator = settings.separator or "\n"
         lines = [part.strip() for item in dataset.items for part in item.caption.split(separator)]
         tokenizing.train_tokenizer(
-            lines, parts / "tokenizer", vocabulary=int(options["vocabulary"]), length=int(options["length"])
+            lines, parts / "tokenizer", vocabulary=int(options["vocabulary"]), length=denoisers.length_of(design)
         )
     return PreTrainedTokenizerFast.from_pretrained(str(parts / "tokenizer"))
 
 
-def assembled(denoiser: Any, text: Any, tokenizer: Any, vae: Any, settings: Settings) -> Any:
+def assembled(kind: str, denoiser: Any, text: Any, tokenizer: Any, vae: Any, settings: Settings) -> Any:
     """The plain pipeline around the parts as they are."""
-    from diffusers import StableDiffusionPipeline
+    import diffusers
 
-    nothing: Any = None
-    pipe = StableDiffusionPipeline(
-        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=denoiser, safety_checker=nothing, feature_extractor=nothing,
-        scheduler=denoisers.scheduler(settings.objective, settings.shift), requires_safety_checker=False,
-    )  # fmt: skip
+    known = denoisers.KINDS[kind]
+    parts: dict[str, Any] = {"vae": vae, "text_encoder": text, "tokenizer": tokenizer, known.part: denoiser}
+    parts["scheduler"] = denoisers.scheduler(settings.objective, settings.shift, kind)
+    if kind == "unet":
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipe = getattr(diffusers, known.pipeline)(**parts)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -273,35 +281,37 @@ def go_on(about: dict[str, Any], course: Course, folder: Path, dataset: Dataset,
 
 
 def _saved(sitting: run.Sitting, objective: DiffusionObjective) -> Model:
-    parts, s = sitting.folder / PARTS, objective.settings
+    parts, s, kind = sitting.folder / PARTS, objective.settings, sitting.design.kind
 
     def rest(folder: Path) -> None:
         for name in ("vae", "tokenizer"):
             shutil.copytree(parts / name, folder / name)
-        (folder / "model_index.json").write_text(json.dumps(index(parts / "vae"), indent=2) + "\n")
+        (folder / "model_index.json").write_text(json.dumps(index(kind, parts / "vae"), indent=2) + "\n")
 
     with checkpoint.best(sitting.folder / run.BEST, {"average": objective.average}):
-        made = {"unet": objective.average.denoiser, "text_encoder": objective.average.text}
-        made["scheduler"] = denoisers.scheduler(s.objective, s.shift)
+        made = {objective.kind.part: objective.average.denoiser, "text_encoder": objective.average.text}
+        made["scheduler"] = denoisers.scheduler(s.objective, s.shift, kind)
         folder = autoencoders.save(sitting.folder / FOLDER, made, rest)
     return loading.open_model(str(folder.resolve()), roots=loading.Roots())
 
 
-def index(vae: Path) -> dict[str, Any]:
+def index(kind: str, vae: Path) -> dict[str, Any]:
     """model_index.json. The tokenizer's class is named as both transformers 4 and 5 export it."""
-    return {
-        "_class_name": "StableDiffusionPipeline",
+    known = denoisers.KINDS[kind]
+    found: dict[str, Any] = {
+        "_class_name": known.pipeline,
         "_diffusers_version": "0.35.0",
-        "feature_extractor": [None, None],
-        "image_encoder": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+        "scheduler": ["diffusers", type(denoisers.scheduler("flow", 1.0, kind)).__name__],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
+        known.part: ["diffusers", known.network],
         "vae": ["diffusers", json.loads((vae / "config.json").read_text("utf-8"))["_class_name"]],
     }
+    if kind == "unet":
+        nothing = [None, None]
+        found |= {"feature_extractor": nothing, "image_encoder": nothing, "safety_checker": nothing}
+        found["requires_safety_checker"] = False
+    return found
 
 
 def figures(made: MadeModel) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..data import batches
-from ..payloads import Dataset, Design, Discriminator
+from ..payloads import Dataset, Design
 from ..runtime import Runtime
 from . import autoencoders, checkpoint, linear_encoder, making, run
 from .objective import Course
@@ -55,7 +55,14 @@ def train_vae(
         if linear and not (folder / run.LAST).exists():
             linear_encoder.set_encoder(net, seen)
         real, _ = making.pixels(held, view)
-        objective = VaeObjective(net, settings, held_out=real, frozen_encoder=linear, device=runtime.device)
+        objective = VaeObjective(
+            net,
+            settings,
+            held_out=real,
+            frozen_encoder=linear,
+            device=runtime.device,
+            check=runtime.check_interrupt,
+        )
         about = {"settings": settings.known(), "mirror": mirror, "pictures": len(train.items)}
         feed = making.Ahead(train, course.seed, course.batch, view)
         try:
@@ -70,11 +77,9 @@ def go_on(
     course: Course,
     folder: Path,
     dataset: Dataset,
-    *,
-    judge: Discriminator | None = None,
     **host: Any,
 ) -> MadeVae:
-    """The run in `folder` further, with the settings that it was begun with; no judge examines an autoencoder."""
+    """The run in `folder` further, with the settings that it was begun with."""
     known = about["about"]
     settings = Settings(**known["settings"])
     return train_vae(dataset, Design(**about["design"]), settings, course, folder, mirror=known["mirror"], **host)

@@ -21,6 +21,13 @@ class Shown(Protocol):
     labels: torch.Tensor
 
 
+Check = Callable[[], None]  # raises what stops a run; called now and then inside an examination
+
+
+def unchecked() -> None:
+    """Nothing stops it."""
+
+
 Feed = Callable[[int], Any]  # batch k as a `Shown`: a function of k alone, so that a resumed run is shown the same
 
 

@@ -70,7 +70,8 @@ def train(
 ) -> Sitting:
     """Train until the course ends; a folder that holds a checkpoint of the same run is resumed.
 
-    on_step(step, total, sitting) is called before the first step and after each. What it raises of `stops` ends the sitting:
+    on_step(step, total, sitting) is called before the first step and after each. What it, or an examination, raises of `stops`
+    ends the sitting:
     a checkpoint is written and the sitting is returned. Anything else that it raises goes on, after the checkpoint. about:
     settings of the objective, which a resumed run must share.
 
@@ -101,7 +102,7 @@ def _plain(design: Design) -> dict[str, Any]:
 
 def _go(sitting: Sitting, feed: Feed, on_step: OnStep | None) -> None:
     course, before = sitting.course, sitting.seconds
-    if course.examine_every and sitting.step == 0:  # where it starts from
+    if course.examine_every and sitting.step % course.examine_every == 0:  # where it starts from, or was stopped in
         examine(sitting)
     if on_step is not None:
         on_step(sitting.step, course.steps, sitting)

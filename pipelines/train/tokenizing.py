@@ -50,6 +50,7 @@ def train_tokenizer(lines: Iterable[str], folder: Path, *, vocabulary: int, leng
         "model_max_length": length,
         **names,
         "padding_side": "right",
+        "model_input_names": ["input_ids", "attention_mask"],
         "clean_up_tokenization_spaces": False,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -58,6 +59,11 @@ def train_tokenizer(lines: Iterable[str], folder: Path, *, vocabulary: int, leng
 
 def tokens(tokenizer: Any, texts: list[str]) -> Any:
     """Captions as token ids [B, length], padded as the pipelines pad."""
+    return padded(tokenizer, texts).input_ids
+
+
+def padded(tokenizer: Any, texts: list[str]) -> Any:
+    """input_ids and attention_mask [B, length]; the mask is 0 for padding."""
     return tokenizer(
         texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-    ).input_ids
+    )

@@ -198,22 +198,26 @@ def _folder(place: Path, model: Model, part: str, module: Any) -> Path:
     return place
 
 
-def told(tuned: Tuned) -> str:
-    """What a training came to, a line each."""
-    sitting, course = tuned.sitting, tuned.sitting.course
-    ended = "done" if sitting.step >= course.steps else "stopped" if sitting.stopped else "time is up"
-    more = "" if sitting.step >= course.steps else "; run it again to go on"
-    lines = [
-        f"{sitting.folder.name}: {sitting.step} of {course.steps} steps in {sitting.seconds:.0f} s ({ended}{more})"
-    ]
-    rows = [row for row in sitting.log.rows if "examined" in row]
+def go_on(
+    about: dict[str, Any], course: Course, folder: Path, dataset: Dataset, *, model: Model | None = None, **host: Any
+) -> Tuned:
+    """The LoRA in `folder` further, on the model that it was begun on. Raises AigcError without one."""
+    known, source = about["about"], about["design"]["options"]["model"]
+    if model is None:
+        raise AigcError(f"Expected the model that {folder.name} was begun on, got none: connect {source}.")
+    return train_lora(
+        dataset, model, Settings(**known["settings"]), course, folder, resolution=int(known["resolution"]), **host
+    )
+
+
+def figures(tuned: Tuned) -> Iterator[str]:
+    """What the examinations say, and where the weights are, a line each."""
+    rows = [row for row in tuned.sitting.log.rows if "examined" in row]
     on = f"{tuned.held} held-out pictures" if tuned.held else "the pictures it is trained on (too few to hold any out)"
     if rows:
         first, last = rows[0], rows[-1]
-        lines.append(
+        yield (
             f"denoising loss on {on}: {first['examined']['loss']:.4g} at step {first['step']}, "
             f"{last['examined']['loss']:.4g} at step {last['step']}; lower is better"
         )
-        lines.append(f"the weights are those of step {sitting.best[0]}, which examined best ({sitting.best[1]:.4g})")
-    lines.append(f"{tuned.file.name}: {tuned.layout}")
-    return "\n".join(lines)
+    yield f"{tuned.file.name}: {tuned.layout}"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from . import autoencoders, averages, losses
-from .objective import Shown, Terms
+from .objective import Check, Shown, Terms, unchecked
 from .patch_critic import PatchCritic
 
 Tensor = torch.Tensor
@@ -85,13 +85,20 @@ class VaeObjective:
     """
 
     def __init__(
-        self, net: Any, settings: Settings, *, held_out: Tensor, frozen_encoder: bool = False, device: Any = "cpu"
+        self,
+        net: Any,
+        settings: Settings,
+        *,
+        held_out: Tensor,
+        frozen_encoder: bool = False,
+        device: Any = "cpu",
+        check: Check = unchecked,
     ) -> None:
         self.coder: Any = Coder(net).to(device).train()
         if frozen_encoder:
             self.coder.net.encoder.requires_grad_(False)
         self.average: Any = averages.averaged(self.coder)
-        self.settings, self.held_out, self.device = settings, held_out, device
+        self.settings, self.held_out, self.device, self.check = settings, held_out, device, check
         self.networks: dict[str, nn.Module] = {"coder": self.coder, "average": self.average}
         learned = [p for p in self.coder.parameters() if p.requires_grad]
         self.optimizers = {"coder": torch.optim.AdamW(learned, lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.0)}
@@ -172,6 +179,7 @@ class VaeObjective:
         rng, coder = torch.Generator().manual_seed(0), self.average
         squares, nats, kls, means = [], [], [], []
         for part in self.held_out.split(32):
+            self.check()
             x = part.to(self.device)
             coded = coder.code(x, rng)
             y = coder.decode(coded.z)

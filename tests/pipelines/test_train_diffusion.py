@@ -37,6 +37,8 @@ SMALL = {
     "length": 8,
 }
 DESIGN = Design("diffusion", "unet", SMALL)
+DIT = Design("diffusion", "dit", {**SMALL, "widths": [16], "layers": 2})
+KINDS = pytest.mark.parametrize("design", [DESIGN, DIT], ids=["unet", "dit"])
 QUICK = Settings(naming=3, samples=8, sample_steps=2, kid_every=1, half_life=100.0)
 COURSE = Course(steps=8, batch=4, seed=3, warm_up=2, anneal=0.5, examine_every=4)
 
@@ -105,17 +107,19 @@ def test_captions_are_drawn_named_and_dropped(tmp_path: Path) -> None:
     assert objective.spoken(("dog",), rng, 0.0) == ["dog"]
 
 
-def tiny(folder: Path, settings: Settings, classes: int = 4) -> DiffusionObjective:
+def tiny(folder: Path, settings: Settings, classes: int = 4, kind: str = "unet") -> DiffusionObjective:
     from transformers import PreTrainedTokenizerFast
 
-    tokenizing.train_tokenizer(["a cat", "kitty", "dog", "bird"], folder / "t", vocabulary=300, length=8)
+    given = {"unet": DESIGN, "dit": DIT}[kind]
+    length = denoisers.length_of(given)
+    tokenizing.train_tokenizer(["a cat", "kitty", "dog", "bird"], folder / "t", vocabulary=300, length=length)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "t")
-    design = Design("diffusion", "unet", {**SMALL, "latent_channels": 3, "latent_side": 4})
+    design = replace(given, options={**given.options, "latent_channels": 3, "latent_side": 4})
     held = Encoded(torch.randn(4, 3, 4, 4), ("a cat", "kitty", "dog", "bird"), torch.arange(4))
     nets = denoisers.build(design, tokenizer, seed=0)
     return DiffusionObjective(
         *nets, tokenizer, settings, classes=classes, held_out=held, distance=None, prompts=["dog"], held_prompts=["dog"],
-        pipeline=lambda *_: None,
+        pipeline=lambda *_: None, kind=denoisers.KINDS[kind],
     )  # fmt: skip
 
 
@@ -173,13 +177,17 @@ def test_a_set_too_large_to_keep_is_encoded_as_it_is_shown(data: Dataset, vae: P
     assert torch.allclose(a.latents, b.latents, atol=1e-5) and a.captions == b.captions
 
 
-@pytest.mark.parametrize("naming", [3, 0], ids=["named first", "trained along"])
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, data: Dataset, vae: Path, naming: int) -> None:
+@pytest.mark.parametrize(
+    ("design", "naming"), [(DESIGN, 3), (DESIGN, 0), (DIT, 3)], ids=["named first", "trained along", "dit"]
+)
+def test_stopped_and_resumed_equals_uninterrupted(
+    tmp_path: Path, data: Dataset, vae: Path, design: Design, naming: int
+) -> None:
     settings = replace(QUICK, naming=naming)
 
     def train(folder: Path, **host) -> making_diffusion.MadeModel:
         return making_diffusion.train_diffusion(
-            data, DESIGN, settings, COURSE, folder, autoencoder=vae, mirror=True, **host
+            data, design, settings, COURSE, folder, autoencoder=vae, mirror=True, **host
         )
 
     with trainings.one_thread():
@@ -195,6 +203,25 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, data: Dataset,
     assert "held-out denoising loss" in making.told(done) and "held-out KID" in making.told(done)
 
 
+def test_a_dit_reads_a_prompt_as_its_pipeline_does_and_steps_alike(tmp_path: Path) -> None:
+    """What the trainer shows the denoiser of a caption is what AuraFlowPipeline encodes, and its call is the pipeline's."""
+    from diffusers import AuraFlowPipeline
+
+    objective = tiny(tmp_path, Settings(naming=1), kind="dit")
+    tokenizer, both = objective.tokenizer, objective.both
+    pipe = AuraFlowPipeline(tokenizer, both.text, None, both.denoiser, denoisers.scheduler("flow", 2.5, "dit"))
+    with torch.no_grad():
+        told, *_ = pipe.encode_prompt(["a cat", "dog"], do_classifier_free_guidance=False)
+        said = objective.said(both.text, ["a cat", "dog"])
+        assert told.shape[1] == denoisers.AURA_LENGTH and torch.equal(told, said)
+        mask = tokenizing.padded(tokenizer, ["a cat", "dog"])["attention_mask"].bool()
+        assert not said[~mask].any() and said[mask].abs().sum(-1).min() > 0
+        x, level = torch.randn(2, 3, 4, 4), torch.tensor([0.7, 0.7])
+        ours = objective.kind.call(both.denoiser, x, level * denoisers.TRAIN_STEPS, said)
+        theirs = both.denoiser(x, encoder_hidden_states=told, timestep=level, return_dict=False)[0]
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("objective", diffusion.OBJECTIVES)
 def test_it_learns_a_few_pictures(tmp_path: Path, data: Dataset, vae: Path, objective: str) -> None:
     settings = Settings(objective=objective, naming=5, kid_every=0, half_life=50.0, rate=2e-2)
@@ -204,27 +231,33 @@ def test_it_learns_a_few_pictures(tmp_path: Path, data: Dataset, vae: Path, obje
     assert scores[-1] < 0.9 * scores[0], scores
 
 
-def test_the_folder_gives_in_plain_diffusers_what_the_trainer_shows(tmp_path: Path, data: Dataset, vae: Path) -> None:
-    from diffusers import StableDiffusionPipeline
+@KINDS
+def test_the_folder_gives_in_plain_diffusers_what_the_trainer_shows(
+    tmp_path: Path, data: Dataset, vae: Path, design: Design
+) -> None:
+    from diffusers import DiffusionPipeline
 
-    made = making_diffusion.train_diffusion(data, DESIGN, QUICK, COURSE, tmp_path, autoencoder=vae, runtime=CPU)
+    made = making_diffusion.train_diffusion(data, design, QUICK, COURSE, tmp_path, autoencoder=vae, runtime=CPU)
     objective = made.sitting.objective
-    assert isinstance(objective, DiffusionObjective) and made.model.pipeline_class == "StableDiffusionPipeline"
-    pipe = StableDiffusionPipeline.from_pretrained(made.model.path, safety_checker=None)
+    assert isinstance(objective, DiffusionObjective)
+    assert made.model.pipeline_class == denoisers.KINDS[design.kind].pipeline
+    pipe = DiffusionPipeline.from_pretrained(made.model.path)
     pipe.set_progress_bar_config(disable=True)
     seeds = [torch.Generator().manual_seed(i) for i in range(4)]
     again = pipe(
-        list(objective.prompts[:4]), num_inference_steps=2, guidance_scale=3.0, generator=seeds, output_type="pt"
-    )
+        list(objective.prompts[:4]), height=16, width=16, num_inference_steps=2, guidance_scale=3.0, generator=seeds,
+        output_type="pt",
+    )  # fmt: skip
     with checkpoint.best(tmp_path / run.BEST, {"average": objective.average}):
         assert torch.allclose(again.images.movedim(1, -1), objective.pictures(4), atol=1e-5)
     assert "picture" in objective.prompts[0] and "|" not in objective.prompts[0]
 
 
-def test_the_whole_pack_samples_it(tmp_path: Path, data: Dataset, vae: Path) -> None:
+@KINDS
+def test_the_whole_pack_samples_it(tmp_path: Path, data: Dataset, vae: Path, design: Design) -> None:
     from pipelines import stages
 
-    made = making_diffusion.train_diffusion(data, DESIGN, QUICK, COURSE, tmp_path, autoencoder=vae, runtime=CPU)
+    made = making_diffusion.train_diffusion(data, design, QUICK, COURSE, tmp_path, autoencoder=vae, runtime=CPU)
     told = stages.encode_prompt(made.model, ["picture 3"], [""], guided=True, runtime=CPU)
     latents = stages.empty_latents(made.model, width=16, height=16)
     latents = stages.sample(

@@ -21,7 +21,7 @@ from pipelines.runtime import Runtime
 from pipelines.schedulers import DEFAULT
 from pipelines.stages import arguments, asked
 from pipelines.stages.pipe import stage
-from pipelines.train import adapters, levels, losses, prepared, run, tuning
+from pipelines.train import adapters, levels, losses, making, prepared, run, tuning
 from pipelines.train.lora import Settings
 from pipelines.train.objective import Course
 
@@ -182,7 +182,9 @@ def test_a_run_that_stopped_and_went_on_is_one_that_did_not_to_the_bit(
     whole = tuning.train_lora(four, m, settings, course, tmp_path / "whole", runtime=CPU)
     first = tuning.train_lora(four, m, settings, course, tmp_path / "parts", runtime=CPU, on_step=stop_at(3))
     assert first.sitting.stopped and first.sitting.step == 3 and first.file.exists()
-    again = tuning.train_lora(four, m, settings, course, tmp_path / "parts", runtime=CPU)
+    with pytest.raises(AigcError, match="connect"):
+        making.resume(tmp_path / "parts", four, 0, 9.0, runtime=CPU)
+    again = making.resume(tmp_path / "parts", four, 0, 9.0, model=m, runtime=CPU)
     assert again.sitting.step == whole.sitting.step == 6
     one, two = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
@@ -246,7 +248,7 @@ def test_samples_are_made_by_the_weights_in_training_and_leave_them_alone(
     tuning.train_lora(four, m, replace(shown, samples=0), course, tmp_path / "plain", runtime=CPU)
     one, two = tensors(tmp_path / "shown"), tensors(tmp_path / "plain")
     assert all(torch.equal(one[key], two[key]) for key in one)
-    assert "step 4" in tuning.told(tuned)
+    assert "step 4" in making.told(tuned)
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is(model: Any, four: Dataset, tmp_path: Path) -> None:

@@ -117,6 +117,23 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) ->
     assert [row["step"] for row in metrics.read(tmp_path / "whole") if "examined" in row] == [0, 8, 16, 24]
 
 
+def test_a_stop_in_the_middle_of_an_examination_is_made_up_for(tmp_path: Path) -> None:
+    run.train(objective(), feed, COURSE, tmp_path / "whole", DESIGN)
+    stopped, calls = objective(), 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4 * 2:  # 256 pictures in chunks of 64: the third examination, at step 16
+            raise Stop
+
+    stopped.check = check
+    sitting = run.train(stopped, feed, COURSE, tmp_path / "parts", DESIGN, stops=(Stop,))
+    assert sitting.stopped and sitting.step == 16
+    assert run.train(objective(), feed, COURSE, tmp_path / "parts", DESIGN).step == 24
+    same(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_the_best_checkpoint_is_the_one_that_examined_best(tmp_path: Path) -> None:
     sitting = run.train(objective(), feed, COURSE, tmp_path, DESIGN)
     scores = {row["step"]: row["examined"]["score"] for row in metrics.read(tmp_path) if "examined" in row}

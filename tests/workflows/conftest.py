@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from ..nodes.conftest import models_folder, part_files, tiny, tiny_lora, url  # noqa: F401
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +102,13 @@ def tiny_reference(tiny: Path, models_folder: Path) -> tuple[str, str]:  # noqa:
     adapter("sd15", models_folder / "ipadapter" / "tiny.safetensors")
     image_encoder(models_folder / "clip_vision" / "tiny")
     return "tiny.safetensors", "tiny"
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 40 pictures of the shipped set and their captions, in a folder."""
+    folder = tmp_path_factory.mktemp("forty")
+    with zipfile.ZipFile(REPO / "models" / "data" / "pictograms.zip") as archive:
+        wanted = [name for name in archive.namelist() if name.startswith("pictograms/")]
+        archive.extractall(folder, wanted[:80])
+    return folder / "pictograms"

@@ -339,19 +339,35 @@ def test_the_loop_trains_goes_on_when_run_again_and_draws(do, url):
     assert result.outputs[ids["Report"]]["text"][0].startswith("the loop: 6 of 6 steps")
 
 
-def test_train_pictogram_trains_both_and_its_model_draws(do, url):
-    short = {"Train the VAE.steps": "2", "Train the VAE.examine_every": "0", "Train the denoiser.steps": "4"}
-    short |= {"Train the denoiser.naming_steps": "2", "Train the denoiser.examine_every": "0", "Sample.steps": "2"}
+def test_train_pictogram_names_denoises_and_draws(do, url, forty):
+    short = {"Collect.folder": str(forty), "Architecture.widths": "16, 32", "Train.batch": "4", "Sample.steps": "2"}
+    short |= {"Train.steps": "4", "Train.naming_steps": "2", "Train.examine_every": "0"}
     result, ids = do("train_pictogram", short)
     report = result.outputs[ids["Report"]]["text"][0]
-    assert report.startswith("pictogram: 4 of 4 steps") and "held-out denoising loss" in report
-    assert "16 x 8 x 8" in result.outputs[ids["VAE size"]]["text"][0]
-    assert "text encoder at most" in result.outputs[ids["Denoiser size"]]["text"][0]
-    shown = {title: images(url, result, ids[title]) for title in ("Copies", "Samples while training", "Save")}
+    assert report.startswith("pictogram: 4 of 4 steps") and "trained pictures' denoising loss" in report
+    assert "text encoder at most" in result.outputs[ids["Weights"]]["text"][0]
+    shown = {title: images(url, result, ids[title]) for title in ("16 captions of the training", "What it draws")}
     assert {title: len(pictures) for title, pictures in shown.items()} == {
-        "Copies": 64, "Samples while training": 16, "Save": 4,
+        "16 captions of the training": 16, "What it draws": 4,
     }  # fmt: skip
-    assert shown["Save"][0].shape[:2] == (64, 64)
+    assert shown["What it draws"][0].shape[:2] == (128, 128)
+
+
+def test_train_vae_shows_both_terms_and_copies(do, url, forty):
+    short = {"Collect.folder": str(forty), "Train.steps": "2", "Train.examine_every": "0"}
+    result, ids = do("train_vae", short)
+    report = result.outputs[ids["Report"]]["text"][0]
+    assert report.startswith("my vae: 2 of 2 steps") and "nats of KL" in report
+    assert "8 x 8 x 8" in result.outputs[ids["Weights"]]["text"][0]
+    assert images(url, result, ids["Held-out pictures and their copies"])[0].shape[:2] == (128, 128)
+
+
+def test_train_faces_saves_a_gan_that_draws(do, url, forty):
+    short = {"Collect.folder": str(forty), "Train.steps": "2", "Train.examine_every": "0", "Train.batch": "4"}
+    result, ids = do("train_faces", short)
+    assert result.outputs[ids["Report"]]["text"][0].startswith("faces: 2 of 2 steps")
+    assert result.outputs[ids["Save"]]["text"] == ["faces.safetensors"]
+    assert len(images(url, result, ids["16 faces"])) == 16
 
 
 def test_compare_trainings_resumes_one_and_lists_the_best_first(do, url):

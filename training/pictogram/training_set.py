@@ -25,7 +25,11 @@ from .example_set import stem
 from .steady import foreign
 from .text import Sampler
 
-COPIES, OF_ORIGINAL, OF_COLOURED = 12, 3, 6  # copies of an original; captions beside each copy, beside a recoloured picture
+COPIES, OF_ORIGINAL, OF_COLOURED = (
+    12,
+    3,
+    6,
+)  # copies of an original; captions beside each copy, beside a recoloured picture
 STRANGE = 0.3  # the share of captions with a foreign word
 
 

@@ -30,6 +30,7 @@ NODES = {
     "data": ("CollectImages", "CleanImages", "CaptionImages", "BucketImages"),
     "gan": ("LoadGan", "GenerateGan", "ProjectImage", "RejectByDiscriminator", "SaveGan"),
     "styles": ("SampleStyles", "MapStyles", "MixStyles", "WalkStyles", "EditStyles"),
+    "speak": ("Speak",),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -219,6 +219,12 @@ def searching() -> dict[str, Any]:
     return {"runtime": runtime(), "on_step": _drawing(lambda preview: preview(), 1.0), "stops": stops}
 
 
+def speaking() -> dict[str, Any]:
+    """What speech takes from the host: its folders, its watch over downloads, progress a piece, and what stops it."""
+    stops = (mm.InterruptProcessingException,)
+    return {"roots": roots(), "runtime": runtime(), "watch": watch(), "on_piece": counter(), "stops": stops}
+
+
 def gan_folder() -> Path:
     """Where GANs that are made or converted here go: the host's models/gan."""
     return Path(roots().gans[-1])

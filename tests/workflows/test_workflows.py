@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from itertools import combinations
@@ -390,6 +391,19 @@ def test_text_to_video_saves_a_video(do):
 def test_text_to_audio_saves_a_sound(do):
     result, ids = do("text_to_audio", {**TINY, "Model.model": "tiny/stableaudio", "Length.seconds": "0"})
     assert result.outputs[ids["Save"]]["audio"][0]["filename"].endswith(".flac")
+
+
+def test_speak_saves_both_paragraphs_as_one_sound(do, url, speech_packages):
+    import av
+
+    result, ids = do("speak", {})
+    (file,) = result.outputs[ids["Save"]]["audio"]
+    with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as opened:
+        sound = np.concatenate([frame.to_ndarray() for frame in opened.decode(audio=0)], 1)
+        assert opened.streams.audio[0].rate == 24000
+    loud = np.abs(sound[0].astype(float)) > 0.01 * np.abs(sound).max()
+    pauses = np.diff(np.flatnonzero(loud)) / 24000
+    assert sound.shape[1] > 24000 and 0.5 < pauses.max() < 0.8, "the empty line is a pause"
 
 
 @pytest.mark.parametrize("path", FILES, ids=stem)

@@ -31,6 +31,8 @@ NODES = {
     "gan": ("LoadGan", "GenerateGan", "ProjectImage", "RejectByDiscriminator", "SaveGan"),
     "styles": ("SampleStyles", "MapStyles", "MixStyles", "WalkStyles", "EditStyles"),
     "speak": ("Speak",),
+    "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
+    "walk": ("WalkPrompts", "WalkLatents"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

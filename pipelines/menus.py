@@ -19,3 +19,5 @@ DENOISERS = ("unet", "dit")  # kinds of train.denoisers
 OBJECTIVES = ("flow", "v", "epsilon")  # of train.diffusion
 ENDS = ("longest", "first")  # of media.mixing
 PEAKS = ("limit", "keep")  # of media.loudness
+WAYS = ("straight", "sphere")  # of stages.walking
+TONES = ("sine", "sweep", "pluck", "noise")  # of media.tones

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .walks import Walk
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Conditioning:
     guided: whether negative encodings were made, so that guidance can be used.
     arguments: further call arguments that the encoding used (images, their size), replayed by the sampler.
     controls: control nets and their pictures, at work together. references: IP-Adapters and theirs.
+    walk: of a walk between prompts, whose calls hold what no encoder returned; None otherwise.
     """
 
     pipeline_class: str
@@ -123,6 +127,7 @@ class Conditioning:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     controls: tuple[Control, ...] = ()
     references: tuple[Reference, ...] = ()
+    walk: Walk | None = None
 
     def with_control(self, control: Control) -> Conditioning:
         """A copy with one control more; the original stays as it was."""

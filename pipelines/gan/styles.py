@@ -12,6 +12,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Gan, Style
 from ..runtime import Runtime
+from ..walks import slerp
 from . import opening, stylegan2
 
 CHUNK = 256  # rows that are mapped at once
@@ -159,22 +160,6 @@ def _repeated(style: Style, count: int) -> Style:
 def _lerp(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """Exactly a at 0 and exactly b at 1."""
     return torch.where(share == 1, b, torch.where(share == 0, a, a + share * (b - a)))
-
-
-def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
-    """From a to b [D] along the sphere, the length in step (Shoemake 1985); exactly a at 0 and b at 1."""
-    if share in (0, 1):
-        return b if share else a
-    angle = _angle(a, b)
-    if torch.sin(angle) < 1e-4:
-        return a + share * (b - a)
-    length = a.norm() + share * (b.norm() - a.norm())
-    way = torch.sin((1 - share) * angle) * a / a.norm() + torch.sin(share * angle) * b / b.norm()
-    return length * way / torch.sin(angle)
-
-
-def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.acos((a @ b / (a.norm() * b.norm()).clamp_min(1e-12)).clamp(-1, 1))
 
 
 def walk(

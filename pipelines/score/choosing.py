@@ -10,6 +10,7 @@ import torch
 
 from ..errors import AigcError
 from ..payloads import Scores, Trace
+from ..walks import Walk
 
 AXIS_FIELDS = ("values", "raw", "probability", "percentile", "prompts", "seeds", "files")
 ON_EMPTY = ("block", "best", "error")
@@ -103,6 +104,9 @@ def _taken_latent(latent: Mapping[str, Any], places: Sequence[int], count: int) 
         "samples": samples,
         "batch_index": [index[i] for i in places],
     }
+    walk = latent.get("aigc_walk")
+    if isinstance(walk, Walk) and len(walk) == count:
+        out["aigc_walk"] = walk.taken(places)
     mask = latent.get("noise_mask")
     if isinstance(mask, torch.Tensor) and len(mask) == count:
         out["noise_mask"] = mask[list(places)]

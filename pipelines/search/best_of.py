@@ -16,9 +16,9 @@ import torch
 from ..errors import AigcError
 from ..menus import JUDGE_ON as ON
 from ..payloads import Discriminator
-from ..stages.frozen import Frozen, join, latent_rows
+from ..stages.frozen import Frozen, join, latent_rows, latents_together
 from ..stages.particles import Sampler, spread
-from .judged import Found, by_prompt, check, estimated, found, rated, together
+from .judged import Found, by_prompt, check, estimated, found, rated
 from .progress import Progress
 
 
@@ -113,7 +113,7 @@ def best_of(
         stay = sorted(place for best in order.values() for place in best[:survive])
         rows = [rows[i] for i in stay]
         state = (latent_rows(state[0], stay), rows) if plan.drafts else state.take(stay)
-    done = together(run.go_on(state, 1.0) if isinstance(state, Frozen) else run.begin(state, 1.0))
+    done = latents_together(run.go_on(state, 1.0) if isinstance(state, Frozen) else run.begin(state, 1.0))
     scores = rated(sampler, judge, done, rows)
     lines += _told(sampler, done["batch_index"], by_prompt(rows, scores.values), scores.values, keep, "finished")
     whole = candidates * len(sampler.conditioning.prompts) * sampler.steps
@@ -135,7 +135,7 @@ def _on_drafts(run: _Pieces, judge: Discriminator, state: Any, plan: Plan, share
     """Places, rows, scores, and when: of the same noise in fewer steps."""
     batch, rows = state
     steps = plan.draft_steps(run.sampler.steps, share)
-    drafts = together(run.start(batch, rows, 1.0, steps=steps))
+    drafts = latents_together(run.start(batch, rows, 1.0, steps=steps))
     values = rated(run.sampler, judge, drafts, rows).values
     return list(batch["batch_index"]), rows, values, f"drafts of {steps} steps", state
 

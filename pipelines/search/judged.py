@@ -107,21 +107,6 @@ def _noisy(sampler: Sampler, judge: Discriminator, frozen: Frozen) -> list[float
     return out
 
 
-def together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """LATENTs of one model as one batch, decoded as exactly as each alone."""
-    head = dict(parts[0])
-    if len(parts) == 1:
-        return head
-    samples = torch.cat([part["samples"] for part in parts])
-    head |= {"samples": samples, "batch_index": [place for part in parts for place in part["batch_index"]]}
-    if isinstance(head.get("noise_mask"), torch.Tensor):
-        head["noise_mask"] = torch.cat([part["noise_mask"] for part in parts])
-    traces = [part.get("aigc") for part in parts]
-    if all(isinstance(trace, Trace) and isinstance(trace.raw, torch.Tensor) for trace in traces):
-        head["aigc"] = replace(traces[0], samples=samples, raw=torch.cat([trace.raw for trace in traces]))  # type: ignore
-    return head
-
-
 def by_prompt(rows: Sequence[int], values: Sequence[float]) -> dict[int, list[int]]:
     """For each prompt, the places of its rows, best first; what is not a number comes last."""
     order = sorted(range(len(rows)), key=lambda i: (values[i] != values[i], -values[i], i))

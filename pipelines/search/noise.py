@@ -13,11 +13,11 @@ from ..errors import AigcError
 from ..menus import METHODS
 from ..payloads import Discriminator, Scores
 from ..score import choosing
-from ..stages.frozen import latent_rows
+from ..stages.frozen import latent_rows, latents_together
 from ..stages.particles import Sampler, spread
 from ..stages.picture_start import wants_start
 from ..stages.pipe import skeleton
-from .judged import Found, by_prompt, check, found, rated, together
+from .judged import Found, by_prompt, check, found, rated
 from .progress import Progress
 
 
@@ -86,7 +86,7 @@ def search_noise(
         best, pivots = _better(best, pivots, around.began, mine, scores.values)
         lines.append(f"round {number + 1} of {rounds}: best so far " + ", ".join(f"{value:.4g}" for value in best))
     order = [i for p in range(prompts) for i, row in enumerate(every) if row == p]
-    whole = choosing.taken(together(made), order, len(every))
+    whole = choosing.taken(latents_together(made), order, len(every))
     scores = choosing.taken(_joined(judged), order, len(every))
     return found(whole, scores, [every[i] for i in order], 1, "\n".join(lines))
 

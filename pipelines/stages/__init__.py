@@ -7,6 +7,7 @@ from .latents import empty_latents
 from .pipe import release_all
 from .reference import add_reference
 from .sample import sample
+from .walking import walk_latents, walk_prompts
 
 __all__ = [
     "add_control",
@@ -19,4 +20,6 @@ __all__ = [
     "encode_prompt",
     "release_all",
     "sample",
+    "walk_latents",
+    "walk_prompts",
 ]

@@ -12,6 +12,7 @@ import torch
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
+from ..walks import Walk
 from . import arguments
 from .convention import from_host, to_host
 from .ended import PICTURES, SOUNDS, Beside, Ended
@@ -123,6 +124,8 @@ def _decode(
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
         args, kwargs = _to(args, runtime), _to(recalled(kwargs), runtime)
         size, dim = arguments.decode_chunk(pipe)
+        walk = latents.get("aigc_walk")
+        size = size or (walk.at_once if isinstance(walk, Walk) and not dim else 0)
         parts = z.split(size or len(z), dim)
         out = torch.cat([decoded(pipe, decoder, part, args, kwargs) for part in parts], dim)
         return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..payloads import Trace
+from ..walks import Walk
 from .replay import map_tensors
 from .tail import TailMap
 
@@ -114,7 +116,27 @@ def latent_rows(latents: Mapping[str, Any], places: Sequence[int]) -> dict[str, 
     out["batch_index"] = [latents["batch_index"][i] for i in places]
     if isinstance(mask := latents.get("noise_mask"), torch.Tensor):
         out["noise_mask"] = mask[index]
+    if isinstance(walk := latents.get("aigc_walk"), Walk):
+        out["aigc_walk"] = walk.taken(places)
     return out
+
+
+def latents_together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """LATENTs of one model as one batch, decoded as exactly as each alone."""
+    head = dict(parts[0])
+    if len(parts) == 1:
+        return head
+    samples = torch.cat([part["samples"] for part in parts])
+    head |= {"samples": samples, "batch_index": [place for part in parts for place in part["batch_index"]]}
+    if isinstance(head.get("noise_mask"), torch.Tensor):
+        head["noise_mask"] = torch.cat([part["noise_mask"] for part in parts])
+    walks = [walk for part in parts if isinstance(walk := part.get("aigc_walk"), Walk)]
+    if len(walks) == len(parts):
+        head["aigc_walk"] = walks[0].joined(walks[1:])
+    traces = [part.get("aigc") for part in parts]
+    if all(isinstance(trace, Trace) and isinstance(trace.raw, torch.Tensor) for trace in traces):
+        head["aigc"] = replace(traces[0], samples=samples, raw=torch.cat([trace.raw for trace in traces]))  # type: ignore
+    return head
 
 
 def regrown(answer: Any, before: int, now: int) -> Any:

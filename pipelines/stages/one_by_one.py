@@ -13,6 +13,7 @@ from ..runtime import Runtime
 from .ended import ALONG, ENDED, padded, reason
 from .latents import batch_rows, check, geometry
 from .pipe import decoder_name, skeleton
+from .walked import later
 
 Sample = Callable[..., dict[str, Any]]
 
@@ -38,7 +39,7 @@ def one_by_one(sample: Sample) -> Sample:
         samples = latents["samples"].expand(len(rows), *latents["samples"].shape[1:])
         made = []
         for i, row in enumerate(rows):
-            one, report = {**plain, "samples": samples[i : i + 1]}, _later(given.get("on_step"), i, len(rows))
+            one, report = {**plain, "samples": samples[i : i + 1]}, later(given.get("on_step"), i, len(rows))
             options = {**given, "seed": seed + places[i], "on_step": report}
             made.append(sample(model, _narrowed(conditioning, row), one, **options))
         return _together(latents, made)
@@ -65,13 +66,6 @@ def _narrowed(conditioning: Conditioning, row: int) -> Conditioning:
     """The conditioning of one of its prompts, each of which was recorded by itself."""
     texts, negatives = conditioning.prompts[row : row + 1], conditioning.negative_prompts[row : row + 1]
     return replace(conditioning, prompts=texts, negative_prompts=negatives, calls=conditioning.calls[row : row + 1])
-
-
-def _later(on_step: Callable[..., None] | None, before: int, rows: int) -> Callable[..., None] | None:
-    """Steps of one row as those of all: `before` rows are done."""
-    if on_step is None:
-        return None
-    return lambda done, total, preview: on_step(before * total + done, rows * total, preview)
 
 
 def _together(given: Mapping[str, Any], made: list[dict[str, Any]]) -> dict[str, Any]:

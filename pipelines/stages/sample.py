@@ -31,10 +31,12 @@ from .start import Start
 from .steered import steered
 from .table import CFG_CONCATENATED, FRAMES, SECONDS, tail_replay
 from .tail import TailMap, after_prepare, probe
+from .walked import check_recorded, in_pieces, noise_between
 
 OnStep = Callable[[int, int, Callable[[], Any]], None]
 
 
+@in_pieces
 @one_by_one
 def sample(
     model: Model,
@@ -50,6 +52,7 @@ def sample(
     guide: Guide | None = None,
     on_step: OnStep | None = None,
     runtime: Runtime | None = None,
+    rows: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Denoise; only the denoiser holds weights.
 
@@ -61,11 +64,13 @@ def sample(
     guider: another way to guide than the pipeline's own, at strength `cfg`; without guidance (cfg 1) it has no say.
     guide: a noise-aware judge of this model's latents that steers every step; weight 0 is off.
     on_step(done, total, preview): called after each step; preview() makes a small PIL image of the estimate.
+    rows: which prompt each row of the batch has; None: each its own, or blocks of one prompt.
     Returns a LATENT. Raises AigcError when an input does not fit the model.
     """
     given = {"seed": seed, "steps": steps, "cfg": cfg, "scheduler": scheduler, "denoise": denoise}
     steered_by = {"guider": guider, "guide": guide}
-    return sampled(model, conditioning, latents, **given, **steered_by, on_step=on_step, runtime=runtime or Runtime())
+    watched = {"on_step": on_step, "runtime": runtime or Runtime(), "rows": rows}
+    return sampled(model, conditioning, latents, **given, **steered_by, **watched)
 
 
 def sampled(
@@ -115,12 +120,13 @@ def sampled(
             **control_arguments(whole, controls, call, len(rows)),
             **reference_arguments(conditioning.references),
         }
-        whole_call = {**call, **pictures}
+        whole_call, generators = {**call, **pictures}, _generators(seed, latents, len(rows))
+        run.between = stack.enter_context(noise_between(whole, latents.get("aigc_walk"), seed, generators))
         if pause is not None:
             stack.enter_context(pause.prepared(whole, asked_each_step(whole, model), runtime.device))
             run.pause = pause
         try:
-            z, rest = run(whole_call, total, scheduler, watch, _generators(seed, latents, len(rows)), start)
+            z, rest = run(whole_call, total, scheduler, watch, generators, start)
         except Paused:
             assert pause is not None
             pause.finish(rows, latents, shape.family, pipe, start.map if start else lambda: run.tail_map(call))
@@ -214,6 +220,7 @@ class _Run:
         self.decoder = getattr(pipe, decoder_name(model))
         self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
         self.pause: Pause | None = None
+        self.between: Callable[[], None] = lambda: None  # asked after each step
         self.generators: list[torch.Generator] = []  # for what draws from none: seeded as the run's, apart from them
 
     def _replay(self, pipe: Any, rows: list[int]) -> Any:
@@ -236,6 +243,7 @@ class _Run:
 
     def _encode(self, label: str, *args: Any, **kwargs: Any) -> Any:
         """What Encode Prompt did not encode for this size, as it knows no frame count or duration: encoded for real."""
+        check_recorded(self.conditioning, label)
         with stage(self.model, "vae" if label == ENCODE else "text", self.runtime, alongside="denoiser") as pipe:
             encoder = getattr(pipe, decoder_name(self.model)).encode if label == ENCODE else getattr(pipe, label)
             return encoder(*args, **kwargs)
@@ -272,6 +280,7 @@ class _Run:
 
         def report(done: int, total: int, x0: Callable[[], torch.Tensor]) -> None:
             self.runtime.check_interrupt()
+            self.between()
             if on_step is not None:
                 on_step(done, total, lambda: preview(x0()))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.errors import AigcError
-from pipelines.media import loudness, mixing, spectrogram
+from pipelines.media import loudness, mixing, spectrogram, tones
 from pipelines.media.mixing import Track
 from pipelines.media.sound import Sound
 
@@ -232,3 +232,29 @@ def test_spectrograms_are_pictures_of_the_asked_size_one_a_sound():
     assert float(plot[0].mean()) > float(plot[1].mean()) + 0.1
     with pytest.raises(AigcError, match="320 x 200"):
         spectrogram.spectrograms(sound(torch.zeros(1, 9)), width=100, height=100)
+
+
+@pytest.mark.parametrize("kind", ("sine", "sweep", "pluck", "noise"))
+def test_a_tone_has_its_level_its_length_and_is_the_same_each_time(kind):
+    made = tones.tone(kind, seconds=0.5, frequency=220, level=-6)
+    assert made.waveform.shape == (1, 1, 24000) and made.rate == 48000
+    assert float(made.waveform.abs().max()) == pytest.approx(10 ** (-6 / 20), rel=1e-5)
+    assert torch.equal(made.waveform, tones.tone(kind, seconds=0.5, frequency=220, level=-6).waveform)
+
+
+def test_a_sweep_rises_four_octaves():
+    x = tones.tone("sweep", seconds=2, frequency=200, level=0).waveform[0]
+    level = spectrogram.log_mel(x, 48000, 100, 160)
+    pitch = spectrogram.hertz((level.argmax(0).double().numpy() + 1) / 161 * float(spectrogram.mel(24000)))
+    assert pitch[4] == pytest.approx(200 * 2 ** (4 * 0.045), rel=0.2) and pitch[95] == pytest.approx(
+        3200 * 2 ** (-4 * 0.045), rel=0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "frequency", "level"),
+    (("sine", 0, 440, 0), ("sine", 1, 0, 0), ("sweep", 1, 3000, 0), ("sine", 1, 440, 3), ("bang", 1, 440, 0)),
+)
+def test_a_tone_that_cannot_be_is_refused(kind, seconds, frequency, level):
+    with pytest.raises(AigcError):
+        tones.tone(kind, seconds=seconds, frequency=frequency, level=level)

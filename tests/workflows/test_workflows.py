@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from safetensors.torch import load
 
 from headless.convert import convert
 from headless.overrides import apply_overrides
+from pipelines.media.loudness import integrated, true_peak
 from pipelines.runtime import Runtime
 from pipelines.score.scoring import score
 
@@ -86,6 +88,36 @@ def test_download_model_runs_as_it_is_without_a_network(do, url):
     (picture,) = images(url, result, ids["Save"])
     assert picture.std() > 5
     assert "source: embedded:pictogram" in result.outputs[ids["Info"]]["text"][0]
+
+
+def test_walk_prompts_makes_a_clip_whose_prompts_are_their_frames(do, url):
+    few = {"Walk between prompts.frames": "6", "Walk between seeds.frames": "6", "Sample.steps": "6"}
+    result, ids = do("walk_prompts", few)
+    frames = [frame.astype(float) for frame in images(url, result, ids["Every frame"])]
+    (file,) = result.outputs[ids["Save"]]["images"]
+    with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as video:
+        assert video.streams.video[0].average_rate == 12
+        saved = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == len(saved) == 6 and saved[0].shape == (128, 128, 3)
+    heart, ball, pizza = frames[::2]
+    assert heart[40:80, 40:80, 0].mean() > heart[40:80, 40:80, 2].mean() + 60, "red"
+    between = [np.abs(a - b).mean() for a, b in combinations((heart, ball, pizza), 2)]
+    assert min(between) > 20
+
+
+def test_sound_tools_reaches_its_loudness_and_draws_it(do, url):
+    result, ids = do("sound_tools", {})
+    (file,) = result.outputs[ids["Save"]]["audio"]
+    with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as saved:
+        rate = saved.streams.audio[0].rate
+        parts = [frame.to_ndarray() for frame in saved.decode(audio=0)]
+    x = torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32) / 2 ** (8 * parts[0].itemsize - 1))
+    assert x.shape[1] == 8 * rate
+    assert integrated(x, rate) == pytest.approx(-14, abs=0.1) and true_peak(x, rate) <= -1
+    assert "-14.0 LUFS" in result.outputs[ids["How loud it is"]]["text"][0]
+    assert "the others 14 dB lower" in result.outputs[ids["What the mix did"]]["text"][0]
+    (picture,) = images(url, result, ids["The mix"])
+    assert picture.shape == (400, 1024, 3) and picture.std() > 20
 
 
 def test_prompt_sweep_makes_one_picture_a_line(do, url):

@@ -11,21 +11,20 @@ from headless.install import cache_root
 from ..figures import Figure
 from ..speech import errors, round_trip
 
-UNITS = {"english": errors.words, "chinese": errors.characters}
+UNITS = {"english": errors.wrong_words, "chinese": errors.wrong_characters}
 BAR = 2.0  # percent
 
 
 def measure() -> Iterator[Figure]:
     place = Path(os.environ.get("AIGC_BENCH_SPEECH") or cache_root() / "bench-speech")
-    for name, split in UNITS.items():
+    for name, compared in UNITS.items():
         spoken = list(round_trip.speak_all(name, place / name))
         heard = round_trip.heard(name, place / name)
         wrong = total = 0
         worst: list[tuple[int, str]] = []
         for sentence, path in spoken:
-            expected, found = split(sentence.spoken), split(heard[path.name])
-            off = errors.distance(expected, found)
-            wrong, total = wrong + off, total + len(expected)
+            off, count = compared(sentence.spoken, heard[path.name])
+            wrong, total = wrong + off, total + count
             worst += [(off, f"{sentence.spoken} / {heard[path.name]}")] if off else []
         unit = "words" if name == "english" else "characters"
         rest = "; ".join(text for _, text in sorted(worst, reverse=True)[:3])

@@ -41,12 +41,12 @@ def roots() -> Any:
     return Roots(embedded=(ROOT / "models",), packages=(packages,))
 
 
-def speak_all(name: str, folder: Path, voice: str = "auto") -> Iterator[tuple[Sentence, Path]]:
+def speak_all(name: str, folder: Path, voice: str = "auto", most: int | None = None) -> Iterator[tuple[Sentence, Path]]:
     """Each sentence and its WAV file; made when it is not there."""
     from pipelines.speech.speaking import speak
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number, sentence in enumerate(sentences(name)):
+    for number, sentence in enumerate(sentences(name)[:most]):
         path = folder / f"{number:03}.wav"
         if not path.is_file():
             save(speak(sentence.written, voice, roots=roots()), path)
@@ -54,7 +54,10 @@ def speak_all(name: str, folder: Path, voice: str = "auto") -> Iterator[tuple[Se
 
 
 def save(sound: dict[str, Any], path: Path) -> None:
-    samples = (sound["waveform"][0, 0].numpy() * 32767).astype("<i2")
+    """As a WAV file with half a second of silence at each end, as a recording has."""
+    import numpy as np
+
+    samples = np.pad((sound["waveform"][0, 0].numpy() * 32767).astype("<i2"), sound["sample_rate"] // 2)
     part = path.with_suffix(".part")
     with wave.open(str(part), "wb") as file:
         file.setnchannels(1)
@@ -62,6 +65,16 @@ def save(sound: dict[str, Any], path: Path) -> None:
         file.setframerate(sound["sample_rate"])
         file.writeframes(samples.tobytes())
     part.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A WAV file of `save` as AUDIO."""
+    import numpy as np
+    import torch
+
+    with wave.open(str(path), "rb") as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32767
+        return {"waveform": torch.from_numpy(samples)[None, None], "sample_rate": file.getframerate()}
 
 
 def heard(name: str, folder: Path) -> dict[str, str]:

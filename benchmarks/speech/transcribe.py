@@ -17,18 +17,11 @@ def main(model: str, folder: Path, language: str) -> None:
     log = folder / "transcripts.jsonl"
     lines = log.read_text("utf-8").splitlines() if log.is_file() else []
     known = {name for line in lines for name in json.loads(line)}
-    network = WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=2)
-    prompt = "以下是普通话的句子。" if language == "zh" else None  # else its characters are simplified by chance
+    network = WhisperModel(model, device="cpu", compute_type="float32", cpu_threads=2)
     for path in sorted(folder.glob("*.wav")):
         if path.name not in known:
-            parts, _ = network.transcribe(
-                str(path),
-                language=language,
-                beam_size=5,
-                initial_prompt=prompt,
-                condition_on_previous_text=False,
-                temperature=0.0,
-            )
+            options = {"beam_size": 5, "condition_on_previous_text": False, "temperature": 0.0}
+            parts, _ = network.transcribe(str(path), language=language, **options)
             line = json.dumps({path.name: "".join(part.text for part in parts).strip()}, ensure_ascii=False)
             with log.open("a", encoding="utf-8") as out:
                 out.write(line + "\n")

@@ -44,4 +44,4 @@ def readings() -> dict[str, str]:
 def words() -> dict[str, list[str]]:
     """By word, one syllable a character: characters that are read otherwise than alone."""
     pairs = (word.split(maxsplit=1) for word in WORDS.replace("\n", ", ").strip(", ").split(", ") if word)
-    return {word: said.split() for word, said in pairs}
+    return {word: list(said.split()) for word, said in pairs}

@@ -164,3 +164,30 @@ def test_another_kind_of_model_and_a_pickle_are_refused(tmp_path: Path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(AigcError, match=r"safetensors weights .* a pickle is not read"):
         say(tmp_path)
+
+
+def test_a_voice_to_imitate_is_handed_over_in_the_models_own_form():
+    tone = {"waveform": torch.ones(1, 2, 4800) * 0.1, "sample_rate": 48000}
+    shown = foreign.Reference(tone, "These are my words.")
+    csm, pocket, bark = (foreign.Opened(kind, None, 24000) for kind in ("csm", "pocket_tts", "bark"))
+    first, second = foreign._conversation(csm, "Say this.", shown)
+    assert [part["type"] for part in first["content"]] == ["text", "audio"] and first["content"][0][
+        "text"
+    ] == shown.text
+    assert first["role"] == second["role"] and second["content"] == [{"type": "text", "text": "Say this."}]
+    (turn,) = foreign._conversation(pocket, "Say this.", shown)
+    assert [part["type"] for part in turn["content"]] == ["audio", "text"]
+    assert turn["content"][0]["audio"].shape == (2400,), "mono, at the model's rate"
+    assert (
+        foreign._conversation(bark, "Say this.", None) == foreign._conversation(csm, "Say this.", None) == "Say this."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [("csm", " ", "reads along"), ("dia", "", "reads along"), ("vits", "x", "does not imitate")],
+)
+def test_a_reference_without_its_words_or_use_is_refused(kind: str, text: str, says: str):
+    shown = foreign.Reference({"waveform": torch.zeros(1, 1, 10), "sample_rate": 24000}, text)
+    with pytest.raises(AigcError, match=says):
+        foreign._check(foreign.Opened(kind, None, 24000), "maker/model", 1.0, shown)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speech import errors
 from pipelines.speech.spoken import english, english_numbers, mandarin, mandarin_numbers, runs, spoken
 
 SENTENCES = Path(__file__).resolve().parents[2] / "benchmarks" / "speech"
@@ -146,3 +147,14 @@ def test_numbers_go_with_the_words_around_them():
     assert said("长5km。It is 5 km.") == "长五公里。It is five kilometers."
     text = "Hello 世界! 2 次, OK？"
     assert "".join(run.text for run in runs(text)) == text
+
+
+def test_the_round_trip_counts_real_errors_and_not_ways_of_writing():
+    """Its rules forgive figures, times and spelling; they do not forgive another word."""
+    assert errors.wrong_words("I paid three dollars and fifty cents.", "I paid $3.50!") == (0, 7)
+    assert errors.wrong_words("Dinner starts at seven thirty PM.", "dinner starts at 7.30 pm") == (0, 7)
+    assert errors.wrong_words("The plane leaves at six oh five AM.", "The plane leaves at 605am.")[0] == 0
+    assert errors.wrong_words("The answer is three point one four.", "The answer is 3.14.")[0] == 0
+    assert errors.wrong_words("He walked home.", "He walks home alone.") == (2, 3)
+    assert errors.distance("kitten", "sitting") == 3 and errors.distance("", "abc") == 3
+    assert errors.distance("坐车", "做車", lambda a, b: {a, b} <= {"坐", "做"} or {a, b} <= {"车", "車"}) == 0

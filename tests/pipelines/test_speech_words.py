@@ -53,6 +53,8 @@ def test_the_sentences_of_the_round_trip_are_said_as_they_were_written_out_by_ha
         ("He is 6'2\" & strong: 3 × 4 = 12.", "He is six foot two and strong: three by four equals twelve."),
         ("a@b.org or https://x.io/y2", "a at b dot org or x dot io slash y two"),
         ("Louis XIV; chapter IX; I saw it.", "Louis the fourteenth; chapter nine; I saw it."),
+        ("He woke at 5 in the morning, 1 in 4 do.", "He woke at five in the morning, one in four do."),
+        ("The Sun. A fig. See fig. 3. On Sat., 5 B came.", "The Sun. A fig. See figure three. On Saturday, five B came."),
         ("It's the dogs' bowl, isn’t it?", "It's the dogs' bowl, isn't it?"),
     ],
 )  # fmt: skip

@@ -7,14 +7,25 @@ from collections.abc import Callable
 from functools import cache
 
 from .english_numbers import ONES, cardinal, decimal, digits, ordinal, plural, year
-from .english_words import CURRENCIES, LETTERS_AND_DIGITS, MAY_END, MONTHS, PLAIN, ROMAN, UNITS, WITH_DOT, read
+from .english_words import (
+    CURRENCIES,
+    FOLLOWED_BY,
+    LETTERS_AND_DIGITS,
+    MAY_END,
+    MONTHS,
+    PLAIN,
+    ROMAN,
+    UNITS,
+    WITH_DOT,
+    read,
+)
 
 Match = re.Match[str]
 NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
 _SIGN = "".join(re.escape(sign) for sign in CURRENCIES if len(sign) == 1)
-_SCALE = r"(?:\s?(?P<scale>thousand|million|billion|trillion|bn|[kKMB])\b)?"
+_SCALE = r"(?:(?P<scale>\s?(?:thousand|million|billion|trillion|bn)|[kKMB])\b)?"
 _SCALES = {"bn": "billion", "k": "thousand", "K": "thousand", "M": "million", "B": "billion"}
 
 
@@ -112,7 +123,7 @@ def _abbreviations() -> list[tuple[str, Callable[[Match], str]]]:
     ]
     for short, said in WITH_DOT.items():
         # At a sentence's end the full stop stays; a title never ends one.
-        form = rf"(?<![\w.]){re.escape(short)}\."
+        form = rf"(?<![\w.]){re.escape(short)}\." + FOLLOWED_BY.get(short, "")
         if short in MAY_END:
             rows.append((form + r"(?=\s+[A-Z]|\s*$)", lambda _, said=said: f"{said}."))
         rows.append((form, lambda _, said=said: said))
@@ -205,7 +216,7 @@ def _side(text: str) -> str:
 def _money(m: Match) -> str:
     one, many, cent, cents = CURRENCIES[m["sign"]]
     if m["scale"]:
-        return f"{_number(m['n'])} {_SCALES.get(m['scale'], m['scale'])} {many}"
+        return f"{_number(m['n'])} {_scale(m['scale'])} {many}"
     whole, _, part = m["n"].replace(",", "").partition(".")
     if len(part) not in (0, 2) or not cent:
         return f"{_number(m['n'])} {many}"
@@ -261,9 +272,12 @@ def _fraction_sign(whole: str, sign: str) -> str:
 
 
 def _plain_number(m: Match) -> str:
-    scale = m["scale"] or ""
     said = f"{'minus ' if m['minus'] else ''}{_long_or_number(m['n'])}"
-    return f"{said} {_SCALES.get(scale, scale)}" if scale else said
+    return f"{said} {_scale(m['scale'])}" if m["scale"] else said
+
+
+def _scale(text: str) -> str:
+    return _SCALES.get(text.strip(), text.strip())
 
 
 def _long_or_number(text: str) -> str:

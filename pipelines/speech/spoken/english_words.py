@@ -34,7 +34,7 @@ UNITS = {
     "km": _metric("kilometer"), "m": _metric("meter"), "cm": _metric("centimeter"), "mm": _metric("millimeter"),
     "µm": _metric("micrometer"), "nm": _metric("nanometer"), "kg": _metric("kilogram"), "g": _metric("gram"),
     "mg": _metric("milligram"), "t": _metric("ton"), "l": _metric("liter"), "L": _metric("liter"), "ml": _metric("milliliter"),
-    "mL": _metric("milliliter"), "mi": _metric("mile"), "ft": ("foot", "feet"), "in": ("inch", "inches"), "yd": _metric("yard"),
+    "mL": _metric("milliliter"), "mi": _metric("mile"), "ft": ("foot", "feet"), "yd": _metric("yard"),
     "lb": _metric("pound"), "lbs": _metric("pound"), "oz": _metric("ounce"), "gal": _metric("gallon"),
     "mph": ("mile per hour", "miles per hour"), "km/h": ("kilometer per hour", "kilometers per hour"),
     "kph": ("kilometer per hour", "kilometers per hour"), "m/s": ("meter per second", "meters per second"),
@@ -86,6 +86,10 @@ MAY_END = (
     "Blvd",
     "Rd",
 )
+# The Sun, a fig: short forms that are words too.
+FOLLOWED_BY = {short: r"(?=,? ?\d|, )" for short in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")} | {
+    short: r"(?= ?\d)" for short in ("Fig", "fig", "Vol", "vol", "Ch", "ch")
+}
 PLAIN = {
     "&": "and", "%": "percent", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus", "@": "at",
     "°": "degrees", "≈": "about", "<": "less than", ">": "greater than", "§": "section", "©": "copyright", "™": "", "®": "",

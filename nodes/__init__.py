@@ -33,6 +33,7 @@ NODES = {
     "speak": ("Speak",),
     "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
     "walk": ("WalkPrompts", "WalkLatents"),
+    "lettering": ("SetType",),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

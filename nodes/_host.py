@@ -198,6 +198,13 @@ def shipped_autoencoder() -> Path:
     return PACK / "models" / "pictogram" / "vae"
 
 
+def font_folders() -> tuple[Path, ...]:
+    """Where a user's fonts lie: the host's models/fonts, and what other packs registered under that name."""
+    usual = Path(folder_paths.models_dir) / "fonts"
+    known = folder_paths.get_folder_paths("fonts") if "fonts" in folder_paths.folder_names_and_paths else ()
+    return tuple(dict.fromkeys([*map(Path, known), usual]))
+
+
 def run_folder(name: str) -> Path:
     """Where a training of this name is kept: output/runs/<name>. Raises AigcError for a bad name."""
     from ..pipelines import names

@@ -69,6 +69,7 @@ EXPECTED = {
     "AIGC_WalkLatents": ("Walk Latents", "AIGC/video"),
     "AIGC_DecodeImage": ("Decode Image", "AIGC/decode"),
     "AIGC_DecodeVideo": ("Decode Video", "AIGC/decode"),
+    "AIGC_SetType": ("Set Type", "AIGC/image"),
     "AIGC_Speak": ("Speak", "AIGC/audio"),
     "AIGC_DecodeAudio": ("Decode Audio", "AIGC/decode"),
 }

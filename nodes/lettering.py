@@ -48,6 +48,10 @@ class SetType(Node):
                     tooltip="A file's name in models/fonts, or a path. Empty: the first font with every character; for Latin "
                     "letters the same on every machine.",
                 ),
+                inp(
+                    io.Boolean.Input, "one_per_line", default=False,
+                    tooltip="Line n of the text goes on picture n, for storyboards.",
+                ),
             ],
             outputs=[io.Image.Output("out_image", display_name="image", tooltip="The pictures with the text.")],
         )  # fmt: skip

@@ -24,7 +24,7 @@ class Lines:
 
     @property
     def height(self) -> float:
-        return self.size * (1 + LEADING * (len(self.lines) - 1))
+        return self.size * (1 + LEADING * (len(self.lines) - 1)) if self.lines else 0.0
 
 
 def pieces(line: str) -> list[str]:

@@ -24,6 +24,7 @@ class Style:
     """place: of PLACES. share: the most of the picture's height that the text takes, 0..1. size: pixels, 0 fits the text.
 
     colour: a name or #rrggbb; "auto" is black on light and white on dark. back: of BACKS. font: as `fonts.chosen` takes it.
+    one_per_line: line n of the text goes on picture n, and pictures beyond the last line stay as they are.
     """
 
     place: str = PLACES[0]
@@ -32,6 +33,7 @@ class Style:
     colour: str = "auto"
     back: str = BACKS[0]
     font: str = ""
+    one_per_line: bool = False
 
     def __post_init__(self) -> None:
         if self.place not in PLACES or self.back not in BACKS:
@@ -49,21 +51,40 @@ def lettered(pictures: torch.Tensor, text: str, style: Style, own: Iterable[Path
 
     if not text.strip():
         return pictures
-    return torch.stack([_one(picture, text, style, tuple(own)) for picture in pictures])
+    texts = text.strip().splitlines() if style.one_per_line else [text] * len(pictures)
+    texts += [""] * (len(pictures) - len(texts))
+    height = None
+    if style.place == "below":  # all strips are as high as the highest
+        height = max(_block(p, t, style, tuple(own)) for p, t in zip(pictures, texts))
+    return torch.stack([_one(p, t, style, tuple(own), height) for p, t in zip(pictures, texts)])
 
 
-def _one(picture: torch.Tensor, text: str, style: Style, own: tuple[Path, ...]) -> torch.Tensor:
+def _block(picture: torch.Tensor, text: str, style: Style, own: tuple[Path, ...]) -> int:
+    """How high the text is with its margins, in pixels."""
+    height, width, _ = picture.shape
+    margin = round(MARGIN * min(height, width))
+    if not text.strip():
+        return 0
+    return round(_lines(text, style, own, width - 2 * margin, style.share * height)[0].height) + 2 * margin
+
+
+def _one(picture: torch.Tensor, text: str, style: Style, own: tuple[Path, ...], strip: int | None) -> torch.Tensor:
+    """strip: the height of what is added below, where something is."""
     import numpy as np
     import torch
     from PIL import Image, ImageDraw
 
+    if not text.strip() and strip is None:
+        return picture
     height, width, _ = picture.shape
     margin = round(MARGIN * min(height, width))
-    lines, font = _lines(text, style, own, width - 2 * margin, style.share * height)
+    lines, font = (
+        (Lines(0, ()), None) if not text.strip() else _lines(text, style, own, width - 2 * margin, style.share * height)
+    )
     image = Image.fromarray((picture[..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy())
     block = round(lines.height) + 2 * margin
-    if style.place == "below":
-        image, top = _grown(image, block), height
+    if strip is not None:
+        image, top = _grown(image, strip), height + (strip - block) // 2
     else:
         top = {"top": 0, "middle": (height - block) // 2, "bottom": height - block}[style.place]
     ink, other = _colours(image, top, block, style.colour)

@@ -78,6 +78,15 @@ def test_a_font_is_found_for_the_text_or_said_to_be_missing(tmp_path: Path, monk
         fonts.chosen("Hi", "broken", (tmp_path,))
 
 
+def test_each_picture_may_have_a_line_of_its_own() -> None:
+    x = torch.full((3, 90, 120, 3), 0.9)
+    found = lettered(x, "One\nand a longer second line", Style(one_per_line=True, place="top"))
+    assert not torch.equal(found[0], x[0]) and not torch.equal(found[0], found[1]) and torch.equal(found[2], x[2])
+    below = lettered(x, "One\nand a longer second line", Style(one_per_line=True, place="below"))
+    assert below.shape[1] > 90 and torch.allclose(below[2], torch.full_like(below[2], 0.9), atol=1 / 254)
+    assert all(float(picture[90:].min()) < 0.2 for picture in below[:2])
+
+
 def test_what_cannot_be_set_is_refused() -> None:
     x = torch.ones(1, 40, 40, 3)
     with pytest.raises(AigcError, match="got 'side' and 'outline'"):

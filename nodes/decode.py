@@ -62,16 +62,22 @@ class DecodeVideo(Node):
                 io.Image.Output("out_frames", display_name="frames", tooltip="The frames as pictures."),
                 io.Video.Output("out_video", display_name="video", tooltip="The frames as a video, for Save Video."),
                 io.Float.Output("out_fps", display_name="fps", tooltip="Frames a second of that video."),
+                io.Audio.Output(
+                    "out_audio", display_name="audio",
+                    tooltip="The sound that the model made with it (LTX-2), also in the video. Without one nothing behind it runs.",
+                ),
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
     def execute(cls, model: Any, latents: dict[str, Any], fps: float) -> io.NodeOutput:
         from ..pipelines import media, stages
 
         frames, own_fps = stages.decode_video(model, latents, runtime=_host.runtime())
-        clip = media.clip(frames, fps or own_fps)
-        return io.NodeOutput(clip.frames, video(clip), float(fps or own_fps))
+        rate = fps or own_fps
+        sound = stages.decode_sound(model, latents, runtime=_host.runtime())
+        clip = media.clip(frames, rate, sound and media.in_a_row(sound, len(frames), rate))
+        return io.NodeOutput(clip.frames, video(clip), float(rate), clip.audio or _host.stop_quietly())
 
 
 class DecodeAudio(Node):

@@ -27,7 +27,7 @@ class EmptyLatents(Node):
                     default=0,
                     min=0,
                     max=16384,
-                    tooltip="Width in pixels. 0: the model's own.",
+                    tooltip="Width in pixels. 0: the model's own. For video the nearest that fits is taken.",
                 ),
                 inp(
                     io.Int.Input,
@@ -35,7 +35,7 @@ class EmptyLatents(Node):
                     default=0,
                     min=0,
                     max=16384,
-                    tooltip="Height in pixels. 0: the model's own.",
+                    tooltip="Height in pixels. 0: the model's own. For video the nearest that fits is taken.",
                 ),
                 inp(
                     io.Int.Input,
@@ -43,7 +43,8 @@ class EmptyLatents(Node):
                     default=0,
                     min=0,
                     max=16384,
-                    tooltip="For video: how many frames. 0: the model's own number. Pictures and sounds ignore it.",
+                    tooltip="For video: how many frames, the nearest number that the model makes. 0: its own number. "
+                    "Pictures and sounds ignore it.",
                 ),
                 inp(
                     io.Float.Input,
@@ -64,7 +65,14 @@ class EmptyLatents(Node):
                     tooltip="How many to make at once. Number i uses seed + i, so each can be made again alone.",
                 ),
             ],
-            outputs=[io.Latent.Output("out_latents", display_name="latents", tooltip="Empty latents, for Sample.")],
+            outputs=[
+                io.Latent.Output("out_latents", display_name="latents", tooltip="Empty latents, for Sample."),
+                io.String.Output(
+                    "out_info",
+                    display_name="info",
+                    tooltip="Size, frames and seconds; and what was rounded to what a model of video makes.",
+                ),
+            ],
         )
 
     @classmethod
@@ -73,17 +81,9 @@ class EmptyLatents(Node):
     ) -> io.NodeOutput:
         from ..pipelines import stages
 
-        return io.NodeOutput(
-            stages.empty_latents(
-                model,
-                width=width,
-                height=height,
-                frames=frames,
-                seconds=seconds,
-                batch_size=batch_size,
-                runtime=_host.runtime(),
-            )
-        )
+        asked = {"width": width, "height": height, "frames": frames}
+        made = stages.empty_latents(model, **asked, seconds=seconds, batch_size=batch_size, runtime=_host.runtime())
+        return io.NodeOutput(made, stages.told(model, made, **asked))
 
 
 class EncodeImage(Node):

@@ -144,6 +144,7 @@ class Trace:
 
     samples: the LATENT tensor this trace belongs to; a decoder uses `raw` only while the LATENT is unchanged.
     raw: the tensor(s) that the pipeline handed to `vae.decode`, and the call's other arguments.
+    sound: latents of the sound that was made along with a video, a row each, as their own decoder takes them.
     """
 
     pipeline_class: str
@@ -152,6 +153,7 @@ class Trace:
     decode_arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=lambda: ((), {}))
     arguments: Mapping[str, Any] = field(default_factory=dict)
     conditioning: Conditioning | None = None
+    sound: Any = None
 
 
 @dataclass(frozen=True)

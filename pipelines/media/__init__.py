@@ -1,6 +1,6 @@
 """Sound and video as the host takes them: checked when they come in, in order when they go out."""
 
-from .clip import Clip, clip, frame_rate, frames
+from .clip import Clip, clip, frame_rate, frames, in_a_row
 from .sound import Sound, at_rate, audio, emitted, heard
 
-__all__ = ["Clip", "Sound", "at_rate", "audio", "clip", "emitted", "frame_rate", "frames", "heard"]
+__all__ = ["Clip", "Sound", "at_rate", "audio", "clip", "emitted", "frame_rate", "frames", "heard", "in_a_row"]

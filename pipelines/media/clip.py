@@ -46,6 +46,16 @@ def beside(audio: Any, count: int, rate: Fraction) -> dict[str, Any]:
     return {**given, "waveform": F.pad(waveform, (0, wanted - waveform.shape[-1])).contiguous()}
 
 
+def in_a_row(audio: Any, count: int, fps: Any) -> dict[str, Any]:
+    """The sounds of several videos whose `count` frames follow each other, as one: each as long as its own frames."""
+    sound, rate = heard(audio), frame_rate(fps)
+    each = [
+        beside({"waveform": row[None], "sample_rate": sound.rate}, count // len(sound.waveform), rate)
+        for row in sound.waveform
+    ]
+    return {**each[0], "waveform": torch.cat([one["waveform"] for one in each], dim=-1)}
+
+
 def frame_rate(fps: Any) -> Fraction:
     """Frames a second as the host wants them. Raises AigcError for a number that no video has."""
     try:

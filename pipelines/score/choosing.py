@@ -113,7 +113,8 @@ def _taken_latent(latent: Mapping[str, Any], places: Sequence[int], count: int) 
     trace = latent.get("aigc")
     if isinstance(trace, Trace) and trace.samples is latent["samples"] and isinstance(trace.raw, torch.Tensor):
         # The decoder's own tensor for these rows, so that decoding them is as exact as decoding all.
-        out["aigc"] = replace(trace, samples=samples, raw=_rows(trace.raw, places, count, "latents"))
+        sound = None if trace.sound is None else _rows(trace.sound, places, count, "sounds")
+        out["aigc"] = replace(trace, samples=samples, raw=_rows(trace.raw, places, count, "latents"), sound=sound)
     return out
 
 

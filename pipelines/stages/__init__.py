@@ -1,9 +1,9 @@
 """Any diffusers pipeline in stages: each holds only its own weights, and together they equal the whole."""
 
 from .control import add_control
-from .decode import decode_audio, decode_image, decode_video, encode_image
+from .decode import decode_audio, decode_image, decode_sound, decode_video, encode_image
 from .encode import encode_prompt
-from .latents import empty_latents
+from .latents import empty_latents, told
 from .pipe import release_all
 from .reference import add_reference
 from .sample import sample
@@ -14,12 +14,14 @@ __all__ = [
     "add_reference",
     "decode_audio",
     "decode_image",
+    "decode_sound",
     "decode_video",
     "empty_latents",
     "encode_image",
     "encode_prompt",
     "release_all",
     "sample",
+    "told",
     "walk_latents",
     "walk_prompts",
 ]

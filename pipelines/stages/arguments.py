@@ -24,8 +24,8 @@ def guidance(pipe: Any, cfg: float) -> dict[str, float | None]:
     names = accepted(pipe)
     if "true_cfg_scale" in names and ("guidance_scale" not in names or names["guidance_scale"].default is None):
         return {"true_cfg_scale": cfg}
-    if "guidance_scale" not in names:
-        return {}
+    if "guidance_scale" not in names:  # from the first frame to the last one it grows to this (SVD)
+        return {"max_guidance_scale": cfg} if "max_guidance_scale" in names else {}
     # One strength for all steps, instead of the schedule of strengths that Ideogram has by default.
     return {"guidance_scale": cfg, **({"guidance_schedule": None} if "guidance_schedule" in names else {})}
 
@@ -83,6 +83,12 @@ def steps(pipe: Any, count: int) -> dict[str, Any]:
         return {"num_inference_steps": count} if "num_inference_steps" in names else {}
     stages = len(names[by_stage].default)
     return {by_stage: [max(1, (count + stages - 1 - i) // stages) for i in range(stages)]}
+
+
+def takes_number(decoder: Any) -> bool:
+    """Whether an autoencoder must be told how many frames it is handed along the batch."""
+    decode = getattr(decoder, "decode", None)
+    return decode is not None and "num_frames" in inspect.signature(decode).parameters
 
 
 def seconds_name(pipe: Any) -> str | None:

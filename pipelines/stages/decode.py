@@ -14,11 +14,12 @@ from ..payloads import Model, Trace
 from ..runtime import Runtime
 from ..walks import Walk
 from . import arguments
+from .beside import sound_decoded, sound_in
 from .convention import from_host, to_host
 from .ended import PICTURES, SOUNDS, Beside, Ended
 from .ending import decoded, recalled
 from .latents import Geometry, batch_rows, check, geometry, untouched
-from .pipe import decoder_name, stage
+from .pipe import decoder_name, skeleton, stage
 from .replay import replaying, shadowed
 from .table import CFG_CONCATENATED, PROCESSORS, SECONDS, frames_per_second, tail_replay
 from .tail import without_steps
@@ -47,6 +48,8 @@ def decode_video(
 def decode_audio(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> dict[str, Any]:
     """LATENT -> AUDIO {"waveform": [B, C, T] in -1..1, "sample_rate": Hz}."""
     runtime = runtime or Runtime()
+    if (along := _along(model, latents, runtime)) is not None:
+        return along
     with stage(model, "vae", runtime) as pipe:
         decoder = getattr(pipe, decoder_name(model))
         rate = _sample_rate(pipe, decoder)
@@ -58,6 +61,25 @@ def decode_audio(model: Model, latents: Mapping[str, Any], *, runtime: Runtime |
     if isinstance(trace, Trace) and not isinstance(decoder, Ended):
         seconds = next((trace.arguments[n] for n in SECONDS if trace.arguments.get(n)), None)
         waveform = waveform[..., : int(seconds * rate)] if seconds else waveform
+    return {"waveform": _finite(waveform), "sample_rate": rate}
+
+
+def decode_sound(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> dict[str, Any] | None:
+    """LATENT of a video -> AUDIO of the sound that the model made along with it, one a video; None where it made none."""
+    runtime = runtime or Runtime()
+    pipe = skeleton(model, runtime)
+    decoder = getattr(pipe, decoder_name(model))
+    if isinstance(decoder, Ended):
+        return decode_audio(model, latents, runtime=runtime) if decoder.both else None
+    return _along(model, latents, runtime)
+
+
+def _along(model: Model, latents: Mapping[str, Any], runtime: Runtime) -> dict[str, Any] | None:
+    z = sound_in(latents, len(latents["samples"]))
+    if z is None:
+        return None
+    with stage(model, "vae", runtime) as pipe:
+        waveform, rate = sound_decoded(pipe, z, runtime.device)
     return {"waveform": _finite(waveform), "sample_rate": rate}
 
 

@@ -109,6 +109,11 @@ class Ended(nn.Module):
         stated = self._stated("vae_frames_per_chunk", "vae_latents_per_chunk")
         return (int(stated[0]), int(stated[1])) if len(stated) == 2 else None
 
+    @property
+    def both(self) -> bool:
+        """Whether these blocks make pictures, and a sound that belongs to them."""
+        return bool(self._making(PICTURES)) and bool(self._making(SOUNDS))
+
     def _stated(self, *names: str) -> list[Any]:
         return [getattr(self.pipe, name) for name in names if hasattr(self.pipe, name)]
 

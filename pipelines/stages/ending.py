@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .arguments import accepted, decode_chunk
+from .arguments import accepted, decode_chunk, takes_number
 from .pixels import Pixels
 from .replay import StageDone, shadowed
 from .table import ANSWER_LAST, OWN_DECODE
@@ -73,6 +73,8 @@ def latents_of(pipe: Any, decoder: nn.Module, call: Mapping[str, Any], *, rows: 
 def decoded(pipe: Any, decoder: Any, z: torch.Tensor, args: Any, kwargs: Mapping[str, Any]) -> torch.Tensor:
     """What the pipeline makes of what it captured, before its processor: the decoder's output."""
     own = OWN_DECODE.get(type(pipe).__name__)
+    if takes_number(decoder):
+        kwargs = {**kwargs, "num_frames": len(z)}
     if own:
         return getattr(pipe, own)(z, *args, **kwargs)
     return decoder.decode(z, *args, **kwargs, return_dict=False)[0]

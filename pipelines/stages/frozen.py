@@ -135,7 +135,9 @@ def latents_together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         head["aigc_walk"] = walks[0].joined(walks[1:])
     traces = [part.get("aigc") for part in parts]
     if all(isinstance(trace, Trace) and isinstance(trace.raw, torch.Tensor) for trace in traces):
-        head["aigc"] = replace(traces[0], samples=samples, raw=torch.cat([trace.raw for trace in traces]))  # type: ignore
+        sounds = [trace.sound for trace in traces if trace.sound is not None]  # type: ignore
+        sound = torch.cat(sounds) if len(sounds) == len(traces) else None
+        head["aigc"] = replace(traces[0], samples=samples, raw=torch.cat([t.raw for t in traces]), sound=sound)  # type: ignore
     return head
 
 

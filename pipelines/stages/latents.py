@@ -13,11 +13,12 @@ from torch import nn
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
-from .arguments import accepted, frames_name, seconds_name
+from .arguments import accepted, frames_name, seconds_name, takes_number
 from .convention import from_host_shape, to_host
 from .ended import Ended
 from .pipe import decoder_name, skeleton
 from .pixels import Pixels
+from .table import SECONDS, frames_per_second
 
 _CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim", "latent_dim")
 _SPATIAL = (
@@ -32,7 +33,7 @@ class Geometry:
 
     channels: latent channels as `vae.decode` takes them. spatial, temporal: pixels and frames a latent cell.
     dims: 3 for sound [B,C,T], 4 for pictures [B,C,H,W], 5 for video [B,C,T,H,W].
-    frames_in_batch: video whose frames lie along the batch (AnimateDiff).
+    frames_in_batch: video whose frames lie along the batch (AnimateDiff, SVD).
     chunk: frames and cells of a chunk, for an autoencoder that drops a part of the last one (MiniMax-H3).
     """
 
@@ -50,6 +51,23 @@ class Geometry:
             return (frames - 1) // self.temporal + 1
         per, kept = self.chunk
         return max(0, math.ceil((frames - kept) / per)) * kept + 2
+
+    @property
+    def video(self) -> bool:
+        """Whether one row is several pictures one after another."""
+        return self.frames_in_batch or (self.dims == 5 and (self.temporal > 1 or self.chunk is not None))
+
+    def fitting(self, frames: int, own: int) -> int:
+        """The nearest number of frames that comes out whole: as far from a multiple of `temporal` as the family's own number.
+
+        That is 4 k + 1 for Wan (81) and 8 k + 1 for LTX (161). Left to families that know no number of their own (own 1), and
+        to those of chunks.
+        """
+        if self.chunk is not None or own == 1:
+            return frames
+        rest = own % self.temporal
+        near = math.floor((frames - rest) / self.temporal + 0.5) * self.temporal + rest
+        return near if near > 0 else near + self.temporal
 
     def frames(self, cells: int) -> int:
         """The inverse of `cells`."""
@@ -69,11 +87,12 @@ def geometry(pipe: Any, decoder: Any) -> Geometry:
         spatial = 2 ** (len(config["block_out_channels"]) - 1)
     temporal = next((int(v) for k in _TEMPORAL if isinstance(v := getattr(owner, k, None), int | float)), 0)
     takes_frames = bool(frames_name(pipe)) or "video" in accepted(pipe)
+    told_frames = takes_number(decoder)  # it has them along the batch (SVD)
     # Qwen-Image 2.1 calls a convolution of one frame after the other so, which torch does not know as three-dimensional.
     convolves_time = any(isinstance(m, nn.Conv3d) or type(m).__name__.endswith("Conv3d") for m in decoder.modules())
     if "Oobleck" in name or (seconds_name(pipe) and name not in ("AutoencoderKL",)):
         dims = 3
-    elif temporal or convolves_time:
+    elif (temporal or convolves_time) and not told_frames:
         dims = 5
     else:
         dims = 4
@@ -94,10 +113,15 @@ def _own_size(pipe: Any, shape: Geometry, name: str) -> int:
     return int(cells) * shape.spatial if cells else 512
 
 
-def _multiple(name: str, value: int, step: int) -> None:
-    if value < step or value % step:
-        near = max(step, round(value / step) * step)
+def _fitted(shape: Geometry, name: str, value: int, step: int) -> int:
+    """The size, for a video the nearest that fits: its families' steps of 16 or 32 are in nobody's head.
+
+    Raises AigcError for a picture's that does not fit.
+    """
+    near = max(step, round(value / step) * step)
+    if value != near and not shape.video:
         raise AigcError(f"Expected {name} to be a multiple of {step} for this model, got {value}: use {near}.")
+    return near
 
 
 def _step(pipe: Any, shape: Geometry) -> int:
@@ -124,7 +148,8 @@ def empty_latents(
 ) -> dict[str, Any]:
     """Zeros in the shape of `model`'s latents. 0 means the model's own size, frame count or duration.
 
-    Raises AigcError when a size does not fit the model.
+    A video's size and frames are rounded to what the model makes; `told` says so. Raises AigcError when the size of a picture
+    does not fit the model.
     """
     pipe = skeleton(model, runtime or Runtime())
     shape = geometry(pipe, getattr(pipe, decoder_name(model)))
@@ -138,13 +163,13 @@ def empty_latents(
         width = width or _own_size(pipe, shape, "width")
         height = height or _own_size(pipe, shape, "height")
         step = _step(pipe, shape)
-        _multiple("width", width, step)
-        _multiple("height", height, step)
+        width, height = (_fitted(shape, n, v, step) for n, v in (("width", width), ("height", height)))
         arguments = {"width": width, "height": height}
         cells_hw = (height // shape.spatial, width // shape.spatial)
         size = (batch_size, shape.channels, *cells_hw)
         if shape.dims == 5:
-            frames = frames or _own_frames(pipe)
+            own = _own_frames(pipe)
+            frames = shape.fitting(frames, own) if frames else own
             arguments["num_frames"] = frames
             size = (batch_size, shape.channels, shape.cells(frames), *cells_hw)
         elif shape.frames_in_batch:
@@ -158,9 +183,31 @@ def empty_latents(
 
 
 def _own_frames(pipe: Any) -> int:
+    """What the call has by default, or the denoiser was trained on (SVD)."""
     name = frames_name(pipe)
     default = accepted(pipe)[name].default if name else 1
+    if not isinstance(default, int):
+        denoiser = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+        default = denoiser.config.get("num_frames") if denoiser is not None else None
     return default if isinstance(default, int) else 1
+
+
+def told(model: Model, latents: Mapping[str, Any], **asked: float) -> str:
+    """What a LATENT of `empty_latents` will be, in words; asked: width, height, frames as they were asked for, 0 for any."""
+    fps = frames_per_second(model.pipeline_class)
+    trace = latents.get("aigc")
+    has: Mapping[str, Any] = trace.arguments if isinstance(trace, Trace) else {}
+    if "width" not in has:
+        seconds = next((v for k, v in has.items() if k in SECONDS), None)
+        return f"sound of {seconds:g} seconds" if seconds else f"sound of {latents['samples'].shape[-1]} latent cells"
+    frames = has.get("num_frames", 1)
+    line = f"{has['width']} x {has['height']}"
+    line += f", {frames} frames: {frames / fps:.2f} seconds at {fps:g} a second" if frames > 1 else ""
+    got = {"width": has["width"], "height": has["height"], "frames": frames}
+    rounded = [
+        f"{n} {v:g} to {got[n]}" for n, v in asked.items() if v and got[n] != v and (n != "frames" or frames > 1)
+    ]
+    return line + (f"; rounded to what this model makes: {', '.join(rounded)}" if rounded else "")
 
 
 def _sound(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str, Any]]:

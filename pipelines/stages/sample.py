@@ -14,6 +14,8 @@ from ..payloads import Conditioning, Guide, Model, Trace
 from ..runtime import Runtime
 from ..schedulers import DEFAULT, Watch
 from . import arguments, selftest
+from .beside import sound_beside
+from .checked import check_numbers, fixed_size
 from .control import active, control_arguments, controlled
 from .convention import from_host, to_host
 from .ending import latents_of, remembered
@@ -91,7 +93,7 @@ def sampled(
     pause: Pause | None = None,
 ) -> dict[str, Any]:
     """`sample`, for these rows of the prompts, and with a stop on the way. Raises Paused where it stops."""
-    _check_numbers(model, conditioning, steps, cfg, denoise)
+    check_numbers(model, conditioning, steps, cfg, denoise)
     with ExitStack() as stack:
         pipe = stack.enter_context(stage(model, "denoiser", runtime))
         shape = geometry(pipe, getattr(pipe, decoder_name(model)))
@@ -106,7 +108,7 @@ def sampled(
         run = _Run(model, whole, pipe, conditioning, runtime, shape, rows, guided=guided)
         call = {
             **arguments.of_conditioning(whole, conditioning, rows),
-            **arguments.size(whole, _fixed_size(conditioning, call_size(pipe, shape, latents))),
+            **arguments.size(whole, fixed_size(conditioning, call_size(pipe, shape, latents))),
             **arguments.guidance(whole, _strength(whole, conditioning, cfg)),
         }
         start, watch, total = run.begin(call, latents, steps, denoise)
@@ -132,23 +134,7 @@ def sampled(
             pause.finish(rows, latents, shape.family, pipe, start.map if start else lambda: run.tail_map(call))
             raise
     selftest.begin(model)
-    return _latent(latents, shape, z, rest, pipe, call, conditioning)
-
-
-def _check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: float, denoise: float) -> None:
-    if conditioning.pipeline_class != model.pipeline_class:
-        raise AigcError(
-            f"Expected a conditioning made with this model ({model.pipeline_class}), got one of "
-            f"{conditioning.pipeline_class}: connect the same model to Encode Prompt."
-        )
-    if steps < 1:
-        raise AigcError(f"Expected at least 1 step, got {steps}: set steps to 1 or more.")
-    if not 0 <= denoise <= 1:
-        raise AigcError(
-            f"Expected denoise between 0 and 1, got {denoise}: 1 starts from pure noise, 0 changes nothing."
-        )
-    if cfg != cfg or cfg < 0:
-        raise AigcError(f"Expected a cfg of 0 or more, got {cfg}: 1 is without guidance for most models.")
+    return _latent(latents, shape, z, rest, pipe, call, conditioning, run.sound)
 
 
 def _strength(pipe: Any, conditioning: Conditioning, cfg: float) -> float:
@@ -163,17 +149,6 @@ def _generators(seed: int, latents: Mapping[str, Any], rows: int) -> list[torch.
     places = list(latents.get("batch_index") or range(rows))
     places = places if len(places) == rows else range(rows)
     return [torch.Generator("cpu").manual_seed((seed + place) % 2**64) for place in places]
-
-
-def _fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, Any]:
-    """The call's size. Raises AigcError when the encoded pictures have another one."""
-    for name in ("height", "width"):
-        wanted = conditioning.arguments.get(name)
-        if wanted is not None and name in size and size[name] != wanted:
-            raise AigcError(
-                f"Expected latents of the {name} of the encoded images ({wanted}), got {size[name]}: resize one of them."
-            )
-    return size
 
 
 def plain_tail(
@@ -221,6 +196,7 @@ class _Run:
         self.conditioning, self.runtime, self.rows = conditioning, runtime, rows
         self.pause: Pause | None = None
         self.between: Callable[[], None] = lambda: None  # asked after each step
+        self.sound: torch.Tensor | None = None  # that was made along with a video
         self.generators: list[torch.Generator] = []  # for what draws from none: seeded as the run's, apart from them
 
     def _replay(self, pipe: Any, rows: list[int]) -> Any:
@@ -312,7 +288,9 @@ class _Run:
             stack.callback(pipe.maybe_free_model_hooks)
             drawn = generators if len(generators) > 1 else generators[0]
             whole = {**call, **arguments.steps(pipe, steps), "generator": drawn}
+            heard = stack.enter_context(sound_beside(pipe))
             captured = latents_of(pipe, self.decoder, whole, rows=len(self.rows))
+            self.sound = heard[-1] if heard else None
         if captured is None:
             raise AigcError(
                 f"Expected {type(pipe).__name__} to end in an autoencoder, got none: it has no latents to pass on."
@@ -334,6 +312,7 @@ def _latent(
     pipe: Any,
     call: Mapping[str, Any],
     conditioning: Conditioning,
+    sound: torch.Tensor | None,
 ) -> dict[str, Any]:
     raw = z.detach().cpu()
     samples = to_host(shape.family, raw.float(), pipe)
@@ -345,6 +324,7 @@ def _latent(
         decode_arguments=(rest[0], remembered(rest[1])),
         arguments={k: v for k, v in call.items() if k in named},
         conditioning=conditioning if tail_replay(shape.family) else None,
+        sound=sound,
     )
     kept = {k: v for k, v in given.items() if k not in ("samples", "aigc")}
     return {**kept, "samples": samples, "aigc": trace}

@@ -55,9 +55,13 @@ TEXT_IN_SAMPLER = {"MotifVideoImage2VideoPipeline", "StableUnCLIPPipeline", "Sta
 # Autoencoders that decode in tiles only.
 TILED = {"AutoencoderKLAllegro"}
 
+# How a pipeline names the method that lays out the latents of a sound, made along with a video, for the sound's own decoder.
+UNPACKS_SOUND = "_unpack_audio_latents"
+
 # Frames a second that the family was trained for; used when neither the user nor the call says one.
 FRAMES_PER_SECOND = (
     ("AnimateDiff", 8.0),
+    ("StableVideoDiffusion", 7.0),
     ("CogVideoX", 8.0),
     ("Latte", 8.0),
     ("TextToVideoSD", 8.0),
@@ -66,6 +70,7 @@ FRAMES_PER_SECOND = (
     ("Echo", 25.0),
     ("SkyReels", 24.0),
     ("HunyuanVideo", 24.0),
+    ("LTX2", 24.0),
     ("LTX", 25.0),
     ("Mochi", 30.0),
     ("Allegro", 15.0),

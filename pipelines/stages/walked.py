@@ -25,7 +25,7 @@ Sample = Callable[..., dict[str, Any]]
 
 
 def check_still(shape: Geometry) -> None:
-    if shape.frames_in_batch or (shape.dims == 5 and shape.temporal > 1):
+    if shape.video:
         raise AigcError(
             f"Expected a model of pictures or sound for a walk, got {shape.family}, which makes a whole video of each frame: "
             "leave the walk out."

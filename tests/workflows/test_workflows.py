@@ -425,6 +425,13 @@ def test_text_to_audio_saves_a_sound(do):
     assert result.outputs[ids["Save"]]["audio"][0]["filename"].endswith(".flac")
 
 
+def test_storyboard_sets_each_line_below_its_picture(do, url):
+    result, ids = do("storyboard", {"Scenes.value": "a penguin\na whale, far out at sea", "Draw.steps": "2"})
+    pictures = images(url, result, ids["Board"])
+    assert len(pictures) == 2 and pictures[0].shape[1] == 384 and pictures[0].shape[0] > 384
+    assert not np.array_equal(pictures[0][384:], pictures[1][384:])
+
+
 def test_speak_saves_both_paragraphs_as_one_sound(do, url, speech_packages):
     import av
 

@@ -34,6 +34,8 @@ NODES = {
     "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
     "walk": ("WalkPrompts", "WalkLatents"),
     "lettering": ("SetType",),
+    "text": ("GenerateText",),
+    "writing": ("WritePrompt", "WriteCopy"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),
 }
 

@@ -193,9 +193,14 @@ def training() -> dict[str, Any]:
     return {"runtime": runtime(), "on_step": _drawing(chart.drawn, 2.0), "stops": stops}
 
 
+def pictogram_folder() -> Path:
+    """The embedded model's: its vocabulary says what it draws."""
+    return PACK / "models" / "pictogram"
+
+
 def shipped_autoencoder() -> Path:
     """The embedded model's: what a diffusion model is trained on when none was trained for it."""
-    return PACK / "models" / "pictogram" / "vae"
+    return pictogram_folder() / "vae"
 
 
 def font_folders() -> tuple[Path, ...]:
@@ -286,6 +291,31 @@ def counter() -> Callable[[int, int], None]:
         bar.update_absolute(done, total)
 
     return on_picture
+
+
+def writer() -> Callable[[str, int, int], None]:
+    """`on_text` for the engine: what is written so far on the node that runs, ten times a second, and its progress bar.
+
+    Call it inside execute: a host's progress bar belongs to the node that makes it.
+    """
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    bar, context, sent = comfy.utils.ProgressBar(1), get_executing_context(), 0.0
+    server = getattr(PromptServer, "instance", None)
+
+    def on_text(text: str, done: int, most: int) -> None:
+        nonlocal sent
+        now = time.monotonic()
+        if now - sent < 0.1 and done < most:
+            return
+        sent = now
+        bar.update_absolute(done, most)
+        if server is not None and context is not None and server.client_id is not None:
+            said = {"prompt_id": context.prompt_id, "node": context.node_id, "text": text}
+            server.send_sync("aigc_text", said, server.client_id)
+
+    return on_text
 
 
 def input_folder() -> Path:

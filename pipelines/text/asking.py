@@ -14,7 +14,7 @@ class Asked:
     """prompt: the user's words. system: how the model should behave. images: [B,H,W,3] in 0..1, each row one picture, or None.
 
     turns: an exchange that goes before, as (asked, answered) pairs, such as examples of what is wanted.
-    stops: the answer ends before the first of these.
+    stops: the answer ends before the first of these. begun: words that the answer goes on from; a server cannot be given them.
     """
 
     prompt: str
@@ -22,6 +22,7 @@ class Asked:
     images: Any = None
     turns: tuple[tuple[str, str], ...] = ()
     stops: tuple[str, ...] = ()
+    begun: str = ""
 
 
 @dataclass(frozen=True)

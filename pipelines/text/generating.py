@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ..runtime import Runtime
 from ..sources import Roots, Watch
 from . import endpoint as server
@@ -13,6 +16,11 @@ from .opening import speaking
 
 def _quiet(*_: object) -> None:
     pass
+
+
+def asker(name: str, **given: Any) -> Callable[[Asked, Sampling], str]:
+    """A model to be asked again and again; what is given is as for `generate`."""
+    return lambda asked, sampling: generate(asked, sampling, name, **given)
 
 
 def generate(

@@ -108,7 +108,7 @@ def inputs(language: Language, asked: Asked) -> Any:
             f"Expected a model that sees for {len(pictures)} image(s), got {type(language.model).__name__}, which reads text only: "
             "take a vision-language model such as HuggingFaceTB/SmolVLM-256M-Instruct, or leave the image off."
         )
-    words = worded(language, asked, len(pictures))
+    words = worded(language, asked, len(pictures)) + asked.begun
     if language.processor is not None:
         shown = {"images": pictures} if pictures else {}
         return language.processor(text=[words], return_tensors="pt", **shown).to(

@@ -7,8 +7,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,37 +21,7 @@ from pipelines.text import Asked, Sampling, endpoint
 from pipelines.text.generating import generate
 from pipelines.text.streaming import Refused
 
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, dict(self.headers), sent))
-        self.server.answers[min(len(self.server.asked), len(self.server.answers)) - 1](self)
-
-    def reply(self, status: int, content: bytes, kind: str, **headers: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    answers: list[Answer]
-    asked: list[tuple[str, dict[str, str], dict[str, Any]]]
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+from .chat_server import Handler, Server, events, refusal, serving, words
 
 
 @pytest.fixture
@@ -60,28 +29,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for name in (endpoint.KEY, endpoint.HOST, endpoint.OPENAI):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.answers, running.asked = [words("Hello", " wor", "ld", "!")], []
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(words("Hello", " wor", "ld", "!")) as running:
         yield running
-        running.shutdown()
-        thread.join()
-
-
-def events(*pieces: str) -> bytes:
-    chunks = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
-    lines = [": comment", *(f"data: {json.dumps(chunk)}" for chunk in [{"choices": []}, *chunks])]
-    return "\n\n".join(lines).encode() + b"\n\n"
-
-
-def words(*pieces: str, end: bytes = b"data: [DONE]\n\n") -> Answer:
-    return lambda handler: handler.reply(200, events(*pieces) + end, "text/event-stream")
-
-
-def refusal(status: int, message: str, param: str | None = None, **headers: str) -> Answer:
-    said = json.dumps({"error": {"message": message, "param": param}}).encode()
-    return lambda handler: handler.reply(status, said, "application/json", **headers)
 
 
 def ask(server: Server, sampling: Sampling | None = None, **more: Any) -> str:

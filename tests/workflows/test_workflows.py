@@ -23,6 +23,7 @@ from pipelines.runtime import Runtime
 from pipelines.score.scoring import score
 
 from ..nodes.canvas import fetch, images, query, run
+from ..pipelines.chat_server import serving, words
 from ..pipelines.judges import judge_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,32 @@ def test_outpaint_runs_as_it_is_and_draws_what_was_cut_off(do, url):
     assert second.shape == first.shape, "the half that was kept, widened again"
     assert np.abs(first - second).mean(-1)[:, : middle - 24].mean() < 8
     assert (second[:, middle + 8 :] < 200).mean() > 0.05, "something is drawn there"
+
+
+def test_write_prompt_draws_what_it_says_and_writes_for_other_models(do, url):
+    result, ids = do("write_prompt", {})
+    (picture,) = images(url, result, ids["Save"])
+    assert picture.std() > 5
+    said = {title: result.outputs[ids[title]]["text"][0] for title in ("Write", "For SDXL", "For Wan, in Chinese")}
+    assert said["Write"] == "a big blue whale\n\nThe pictogram model knows: whale in blue; it passes over other words."
+    assert said["For SDXL"].startswith("a big blue whale, ") and "illustration" in said["For SDXL"]
+    assert said["For Wan, in Chinese"].startswith("一只在窗台上打盹的橘猫。")
+
+
+def test_generate_text_shows_its_words_as_they_come_and_writes_lines(do):
+    with serving(words("Light", " on the", " water.")) as server:
+        where = {
+            f"{title}.endpoint": server.address for title in ("Generate", "Slogan", "Character", "Prompt for FLUX")
+        }
+        result, ids = do("generate_text", where)
+        prompts = [sent["messages"][-1]["content"] for _, _, sent in server.asked]
+    assert "Write two sentences about a lighthouse." in prompts and "an old ferryman" in prompts
+    shown = {title: result.outputs[id]["text"][0] for title, id in ids.items() if title != "Note"}
+    assert shown["Generate"] == "Light on the water." and shown["Slogan"].startswith("Light on the water.\n")
+    assert shown["Prompt for FLUX"].startswith("lighthouse in a storm")
+    assert len(shown["Scenes"].splitlines()) == 6
+    live = [message["text"] for message in result.of("aigc_text") if message["node"] == ids["Generate"]]
+    assert live and live[-1] == "Light on the water."
 
 
 def test_download_model_runs_as_it_is_without_a_network(do, url):

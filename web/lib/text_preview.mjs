@@ -23,7 +23,25 @@ export function addTextPreview(nodeType) {
 
   nodeType.prototype.onExecuted = function (output, ...args) {
     onExecuted?.call(this, output, ...args);
-    const widget = this.widgets?.find(({ name }) => name === "aigc_text");
-    if (widget) widget.element.textContent = output?.text?.join("\n") ?? "";
+    showText(this, output?.text?.join("\n") ?? "", false);
   };
+}
+
+/** Put `text` into a node's box; while it grows, follow its end unless the reader has scrolled away from it. */
+export function showText(node, text, grows) {
+  const element = node?.widgets?.find(({ name }) => name === "aigc_text")?.element;
+  if (!element) return;
+  const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
+  element.textContent = text;
+  element.scrollTop = !grows ? 0 : atEnd ? element.scrollHeight : element.scrollTop;
+}
+
+/** The node of an execution id: "3", or "5:3" for node 3 in the subgraph of node 5. */
+export function nodeOf(graph, id) {
+  let node = null;
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById?.(part) ?? graph?.getNodeById?.(Number(part)) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
 }

@@ -13,8 +13,8 @@ TALK = frozenset(
 )
 # A model that read the internet says these unasked; what is for customers and players does not.
 CRUDE = frozenset(
-    "ass asshole bastard bitch bloody bollocks bullshit cock crap cunt damn dick fuck fucked fucking goddamn motherfucker naked nude piss "
-    "porn pussy rape sex sexy shit slut whore".split()
+    "ass asshole bastard bitch bloody bollocks bullshit cock crap cunt damn dick fuck fucked fucking goddamn "
+    "motherfucker naked nude piss porn pussy rape sex sexy shit slut whore".split()
 )
 # A picture has no past: a model that begins to tell a story leaves it.
 PAST = frozenset("was were had has been have once never".split())

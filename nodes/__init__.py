@@ -31,6 +31,7 @@ NODES = {
     "gan": ("LoadGan", "GenerateGan", "ProjectImage", "RejectByDiscriminator", "SaveGan"),
     "styles": ("SampleStyles", "MapStyles", "MixStyles", "WalkStyles", "EditStyles"),
     "speak": ("Speak",),
+    "music": ("ComposeMusic",),
     "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
     "walk": ("WalkPrompts", "WalkLatents"),
     "lettering": ("SetType",),

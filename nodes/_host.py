@@ -210,6 +210,11 @@ def font_folders() -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*map(Path, known), usual]))
 
 
+def music_model() -> Path:
+    """The model that writes tunes."""
+    return PACK / "models" / "music"
+
+
 def run_folder(name: str) -> Path:
     """Where a training of this name is kept: output/runs/<name>. Raises AigcError for a bad name."""
     from ..pipelines import names

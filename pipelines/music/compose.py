@@ -62,6 +62,7 @@ def compose(net: Any, wanted: Wanted, *, on_bar: Callable[[int, int], None] | No
     for token in prime[tokens.HEAD :]:
         grammar.take(token)
     rng = torch.Generator("cpu").manual_seed(wanted.seed % 2**63)
+    name = model.cache_name(net)
     device, written, cache, fresh = next(net.parameters()).device, list(prime), None, prime
     with torch.inference_mode():
         while written[-1] != tokens.END:
@@ -69,7 +70,7 @@ def compose(net: Any, wanted: Wanted, *, on_bar: Callable[[int, int], None] | No
             if len(allowed) == 1:  # what is certain is shown together with what comes after it
                 token = allowed[0]
             else:
-                out = net(input_ids=torch.tensor([fresh], device=device), past_key_values=cache, use_cache=True)
+                out = net(input_ids=torch.tensor([fresh], device=device), use_cache=True, **{name: cache})
                 cache, fresh = out.past_key_values, []
                 token = model.chosen(out.logits[0, -1].float().cpu(), allowed, wanted.temperature, wanted.top_p, rng)
             grammar.take(token)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ def build(width: int = 144, layers: int = 4, heads: int = 6, dropout: float = 0.
     )
 
 
+@lru_cache(maxsize=1)
 def load(folder: Path) -> Any:
     """From a folder of transformers, in float32. Raises AigcError for one that has other tokens."""
     import torch
@@ -48,6 +51,11 @@ def load(folder: Path) -> Any:
             "version; take the one that comes with this pack."
         )
     return net.eval()
+
+
+def cache_name(net: Any) -> str:
+    """What transformers calls the keys and values of the tokens before: its name was changed in version 5."""
+    return "cache" if "cache" in inspect.signature(net.forward).parameters else "past_key_values"
 
 
 def chosen(logits: torch.Tensor, allowed: list[int], temperature: float, top_p: float, rng: torch.Generator) -> int:

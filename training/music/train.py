@@ -1,6 +1,6 @@
 """Train the model that writes tunes.
 
-    python -m training.music.train --work build/music --out models/music --epochs 12
+    python -m training.music.train --work build/music --out models/music --epochs 7
 
 Reads ``tunes.json``. Next-token cross-entropy over whole tunes; the weights of the epoch that does best on the held-out tunes are
 kept, averaged over steps. Run again to start anew: it takes minutes. Seeds are fixed: on one thread the same weights come out.
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/music"))
     parser.add_argument("--out", type=Path, default=Path("models/music"))
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -71,7 +71,7 @@ def compose(net: Any, wanted: Wanted, *, on_bar: Callable[[int, int], None] | No
                 token = allowed[0]
             else:
                 out = net(input_ids=torch.tensor([fresh], device=device), use_cache=True, **{name: cache})
-                cache, fresh = out.past_key_values, []
+                cache, fresh = out[name], []
                 token = model.chosen(out.logits[0, -1].float().cpu(), allowed, wanted.temperature, wanted.top_p, rng)
             grammar.take(token)
             written.append(token)

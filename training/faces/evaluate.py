@@ -69,7 +69,9 @@ def main() -> None:
         made = pictures(given.gan, COUNT, truncation, noise)
         kid = sets.kid(there, points(made), subset=sets.subset_of(min(len(there), COUNT)))[0]
         near = nearest(made, real).median()
-        print(f"truncation {truncation}, noise {noise}: KID {kid:.3f}, median distance to the nearest of the set {near:.3f}")
+        print(
+            f"truncation {truncation}, noise {noise}: KID {kid:.3f}, median distance to the nearest of the set {near:.3f}"
+        )
     print(f"median distance between neighbours of the set: {nearest(real, real, apart=True).median():.3f}")
     if given.sheet:
         sheet(pictures(given.gan, SHEET, 0.8, "none")).save(given.sheet, quality=92)

@@ -52,6 +52,7 @@ def measure() -> Iterator[Figure]:
     from pipelines.music.tune import MODES, Key
 
     net, known = model.load(FOLDER), corpus()
+    runs = compose.Runs(known)
     kinds = {metre: next(k for k, (m, _) in words.DANCES.items() if m == metre) for metre in METRES}
     modes = [m for m in MODES for _ in range(3 if m in ("major", "minor") else 1)]
     tunes, kept, copied = [], 0, []
@@ -66,7 +67,7 @@ def measure() -> Iterator[Figure]:
         tune = compose.compose(net, wanted)
         tunes.append(tune)
         kept += tune.bars[: len(opening)] == opening
-        copied.append(compose.longest_copy(tune, known, skip=len(opening)))
+        copied.append(runs.longest_in(tune, skip=len(opening)))
     bars = [bar for tune in tunes for bar in tune.bars]
     good = sum(sum(note.length for note in bar) == tune.bar_length for tune in tunes for bar in tune.bars)
     told = f"{len(bars)} bars of {PIECES} pieces in {', '.join(METRES)}"

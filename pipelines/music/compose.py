@@ -81,19 +81,27 @@ def compose(net: Any, wanted: Wanted, *, on_bar: Callable[[int, int], None] | No
     return tokens.decode(written, wanted.key)
 
 
-def longest_copy(tune: Tune, corpus: Sequence[Tune], skip: int = 0) -> int:
-    """The longest run of notes (steps and lengths, in any key) that stands so in one tune of the corpus; the first `skip` bars
-    apart."""
-    mine = _moves(tune.bars[skip:])
-    best, known = 0, [_moves(other.bars) for other in corpus]
-    for theirs in known:
-        row = [0] * (len(theirs) + 1)
-        for one in mine:
-            above = 0
-            for at, other in enumerate(theirs, 1):
-                above, row[at] = row[at], above + 1 if one == other else 0
-                best = max(best, row[at])
-    return best
+class Runs:
+    """The runs of notes of a corpus, by their steps and lengths, in any key."""
+
+    def __init__(self, corpus: Sequence[Tune]) -> None:
+        self.lines = [_moves(tune.bars) for tune in corpus]
+        self.known: dict[int, set[tuple[Any, ...]]] = {}
+
+    def of(self, count: int) -> set[tuple[Any, ...]]:
+        """All runs of `count` notes."""
+        if count not in self.known:
+            self.known[count] = {
+                tuple(line[i : i + count]) for line in self.lines for i in range(len(line) - count + 1)
+            }
+        return self.known[count]
+
+    def longest_in(self, tune: Tune, skip: int = 0) -> int:
+        """The longest run of a tune, its first `skip` bars apart, that stands so in the corpus."""
+        mine, count = _moves(tune.bars[skip:]), 0
+        while any(tuple(mine[i : i + count + 1]) in self.of(count + 1) for i in range(len(mine) - count)):
+            count += 1
+        return count
 
 
 def _moves(bars: Sequence[Bar]) -> list[tuple[int | None, Any]]:

@@ -125,11 +125,11 @@ def test_copies_are_counted_in_any_key() -> None:
     assert written is not None
     moved = tokens.decode(written, Key(9, "dorian"))
     count = sum(len(bar) for bar in tune.bars)
-    assert compose.longest_copy(moved, [tune]) == count
+    assert compose.Runs([tune]).longest_in(moved) == count
     assert (
-        compose.longest_copy(moved, [tune], skip=3) == len(tune.bars[3]) + len(tune.bars[4]) - 1
+        compose.Runs([tune]).longest_in(moved, skip=3) == len(tune.bars[3]) + len(tune.bars[4]) - 1
     )  # its first has no step
-    assert compose.longest_copy(tune, []) == 0
+    assert compose.Runs([]).longest_in(tune) == 0
 
 
 def test_what_cannot_be_written_is_refused() -> None:

@@ -21,8 +21,10 @@ class Drawn:
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        waits = torch.empty(scores.shape).exponential_(generator=self.generator).clamp_min(1e-30)
-        return scores.float() - waits.log().to(scores.device)
+        scores = scores.float()
+        left = scores > -torch.inf  # after the limits a few of many thousands
+        waits = torch.empty(int(left.sum())).exponential_(generator=self.generator).clamp_min(1e-30)
+        return scores.masked_scatter(left, scores[left] - waits.log().to(scores.device))
 
 
 def processors(sampling: Sampling, prompt_length: int) -> Any:

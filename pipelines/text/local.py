@@ -64,7 +64,7 @@ def answer(language: Language, asked: Asked, sampling: Sampling, *, on_text: OnT
     most = _room(language, length, sampling.max_new_tokens)
     written = _Written(language, asked, most, on_text, runtime)
     try:
-        with torch.no_grad():
+        with torch.inference_mode():
             language.model.generate(
                 **given,
                 generation_config=_settings(language, most),

@@ -17,7 +17,7 @@ class WideLinear(nn.Linear):
     """A bfloat16 layer that multiplies many rows in float32, with weights widened for the moment of use."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        if input.device.type != "cpu" or input.dtype != torch.bfloat16 or input.numel() <= FEW * self.in_features:
+        if input.numel() <= FEW * self.in_features or input.device.type != "cpu" or input.dtype != torch.bfloat16:
             return functional.linear(input, self.weight, self.bias)
         bias = None if self.bias is None else self.bias.float()
         return functional.linear(input.float(), self.weight.float(), bias).to(input.dtype)

@@ -83,7 +83,7 @@ class ComposeMusic(Node):
         from ..pipelines import media
         from ..pipelines.music import composing
 
-        made = composing.composed(given, melody, _host.music_model(), _host.roots(), _host.watch(), _host.counter())
+        made = composing.composed(given, melody, _host.music_model(), **_host.composing())
         return io.NodeOutput(
             media.audio(made.sound, composing.RATE),
             made.abc,

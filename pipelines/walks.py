@@ -68,7 +68,7 @@ def way(keys: int, *, frames: int, loop: bool, middle: float = 1.0, at_once: int
     a leg, where pictures change most. Raises AigcError for fewer than two frames.
     """
     if frames < 2:
-        raise AigcError(f"Expected two frames or more for a walk, got {frames}.")
+        raise AigcError(f"Expected two frames or more for a walk, got {frames}: 24 a second is usual.")
     if at_once < 1:
         raise AigcError(f"Expected one frame or more at once, got {at_once}: 8 is usual.")
     if not 1 <= middle <= 10:

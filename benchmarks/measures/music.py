@@ -36,11 +36,12 @@ def corpus() -> list[Any]:
 
 
 def holds_key(tune: Any) -> bool:
-    """It ends on a note of the tonic chord, and IN_SCALE of its time lies in the scale."""
+    """It ends on a note of the tonic chord, and IN_SCALE of its time lies in the scale; of minor in its melodic form too."""
     from pipelines.music import performance
 
     notes = [note for bar in tune.bars for note in bar if note.pitch is not None]
-    inside = sum(note.length for note in notes if note.pitch % 12 in tune.key.scale)
+    raised = {(tune.key.tonic + steps) % 12 for steps in (9, 11)} if tune.key.mode == "minor" else set()
+    inside = sum(note.length for note in notes if note.pitch % 12 in {*tune.key.scale, *raised})
     ends = notes[-1].pitch % 12 in performance.triad(tune.key, 0)
     return ends and float(inside / sum(note.length for note in notes)) >= IN_SCALE
 
@@ -72,7 +73,8 @@ def measure() -> Iterator[Figure]:
     good = sum(sum(note.length for note in bar) == tune.bar_length for tune in tunes for bar in tune.bars)
     told = f"{len(bars)} bars of {PIECES} pieces in {', '.join(METRES)}"
     yield Figure("music: bars of exactly the metre's length", 100 * good / len(bars), "%", 95, True, told)
-    share, told = sum(map(holds_key, tunes)) / PIECES, "end on the tonic chord, 90 % of the time in the scale"
+    share = sum(map(holds_key, tunes)) / PIECES
+    told = "end on the tonic chord, 90 % of the time in the scale (minor: natural or melodic)"
     yield Figure("music: pieces in the asked key", 100 * share, "%", 95, True, told)
     told = "half of the pieces begin with two bars"
     yield Figure("music: openings kept to the note", 100 * kept / PIECES, "%", 100, True, told)

@@ -103,4 +103,6 @@ def _named(wanted: str, own: tuple[Path, ...]) -> str:
     if Path(wanted).is_file():
         return wanted
     known = ", ".join(path.name for path in files(own)) or "none there"
-    raise AigcError(f"Expected a font in models/fonts ({known}) or a path, got '{wanted}'.")
+    raise AigcError(
+        f"Expected a font in models/fonts ({known}) or a path, got '{wanted}': put it there, or clear font."
+    )

@@ -38,7 +38,8 @@ class Style:
     def __post_init__(self) -> None:
         if self.place not in PLACES or self.back not in BACKS:
             raise AigcError(
-                f"Expected a place of {', '.join(PLACES)} and a back of {', '.join(BACKS)}, got '{self.place}' and '{self.back}'."
+                f"Expected a place of {', '.join(PLACES)} and a back of {', '.join(BACKS)}, got '{self.place}' and '{self.back}': "
+                "choose of these."
             )
 
 
@@ -149,6 +150,6 @@ def _colours(image: Any, top: int, block: int, wanted: str) -> tuple[tuple[int, 
     try:
         red, green, blue = ImageColor.getcolor(wanted.strip(), "RGB")[:3]  # type: ignore[misc]
     except ValueError as error:
-        raise AigcError(f"Expected a colour such as white, #ff8800 or auto, got '{wanted}'.") from error
+        raise AigcError(f"Expected a colour such as white, #ff8800 or auto, got '{wanted}': change it.") from error
     light = 0.299 * red + 0.587 * green + 0.114 * blue > 127
     return (red, green, blue), black if light else white

@@ -63,7 +63,7 @@ def frame_rate(fps: Any) -> Fraction:
     except (TypeError, ValueError, OverflowError):
         rate = Fraction(0)
     if not SLOWEST <= rate <= FASTEST:
-        raise AigcError(f"Expected {float(SLOWEST):g} to {FASTEST} frames a second, got {fps}.")
+        raise AigcError(f"Expected {float(SLOWEST):g} to {FASTEST} frames a second, got {fps}: 24 is usual.")
     return rate
 
 
@@ -76,7 +76,9 @@ def frames(images: Any) -> torch.Tensor:
     x = torch.as_tensor(images).detach().cpu()
     x = x[None] if x.ndim == 3 else x
     if x.ndim != 4 or x.shape[-1] not in (1, 3, 4):
-        raise AigcError(f"Expected frames of shape [F, H, W, C] with 1, 3 or 4 channels, got {list(x.shape)}.")
+        raise AigcError(
+            f"Expected frames of shape [F, H, W, C] with 1, 3 or 4 channels, got {list(x.shape)}: connect an IMAGE."
+        )
     if not x.numel():
         raise AigcError(f"Expected at least one frame with at least one pixel, got shape {list(x.shape)}: it is empty.")
     x = x.float() if x.is_floating_point() else x.float() / 255

@@ -81,7 +81,7 @@ def weighted(x: torch.Tensor, rate: int) -> torch.Tensor:
 def integrated(x: torch.Tensor, rate: int) -> float:
     """LUFS of one sound [C, T], C 1, 2 or 5; -inf for silence. Under 0.4 seconds the whole of it is the one block."""
     if len(x) not in WEIGHTS:
-        raise AigcError(f"Expected one, two or five channels for a loudness, got {len(x)}.")
+        raise AigcError(f"Expected one, two or five channels for a loudness, got {len(x)}: mix it down first.")
     power = (weighted(x, rate).square() * torch.tensor(WEIGHTS[len(x)], dtype=torch.float64)[:, None]).sum(0)
     sums = F.pad(power.cumsum(0), (1, 0))
     length = min(round(0.4 * rate), len(power))

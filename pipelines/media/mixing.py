@@ -14,11 +14,8 @@ from ..menus import ENDS
 from .sound import Sound, at_rate
 
 LONGEST = 6 * 3600  # seconds of a mix
-FRAME, HOLD, SLOPE = (
-    0.02,
-    0.3,
-    0.15,
-)  # seconds: of a look at the first track, of a pause that is none, of turning down or up
+# Seconds: of a look at the first track, of a pause that is none, of turning down or up.
+FRAME, HOLD, SLOPE = 0.02, 0.3, 0.15
 SPEAKS = -45.0  # dB: louder than this is not silence
 
 
@@ -66,7 +63,7 @@ def _check(tracks: Sequence[Track], duck: float, end: str) -> None:
     if not tracks:
         raise AigcError("Expected at least one sound to mix, got none: connect one.")
     if end not in ENDS:
-        raise AigcError(f"Expected an end of {' or '.join(ENDS)}, got '{end}'.")
+        raise AigcError(f"Expected an end of {' or '.join(ENDS)}, got '{end}': choose one of them.")
     if not duck >= 0:
         raise AigcError(f"Expected 0 dB or more for duck, got {duck:g}: 12 turns the others down to a quarter.")
     batches = {len(track.sound.waveform) for track in tracks} - {1}
@@ -77,7 +74,8 @@ def _check(tracks: Sequence[Track], duck: float, end: str) -> None:
     for number, track in enumerate(tracks, 1):
         if not (track.offset >= 0 and track.fade >= 0 and math.isfinite(track.gain)):
             raise AigcError(
-                f"Expected an offset and a fade of 0 seconds or more for track {number}, got {track.offset:g} and {track.fade:g}."
+                f"Expected an offset and a fade of 0 seconds or more and a finite gain for track {number}, got {track.offset:g}, "
+                f"{track.fade:g} and {track.gain:g}: change them."
             )
         if track.offset + track.sound.seconds > LONGEST:
             raise AigcError(f"Expected a mix of {LONGEST // 3600} hours at most, got a longer track {number}: cut it.")

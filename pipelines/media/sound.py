@@ -72,7 +72,7 @@ def heard(given: Any, name: str = "audio") -> Sound:
         )
     waveform = _floats(torch.as_tensor(given["waveform"]).detach().cpu(), name)
     if not 1 <= waveform.ndim <= 3:
-        raise AigcError(f"Expected a sound of shape [B, C, T] as {name}, got {list(waveform.shape)}.")
+        raise AigcError(f"Expected a sound of shape [B, C, T] as {name}, got {list(waveform.shape)}: connect an AUDIO.")
     waveform = waveform.reshape((1,) * (3 - waveform.ndim) + tuple(waveform.shape))
     if not waveform.numel():
         raise AigcError(
@@ -94,7 +94,8 @@ def _floats(x: torch.Tensor, name: str) -> torch.Tensor:
     if x.dtype in (torch.int16, torch.int32):
         return (x.double() / 2 ** (torch.iinfo(x.dtype).bits - 1)).float()
     raise AigcError(
-        f"Expected samples of float, uint8, int16 or int32 as {name}, got {str(x.dtype).removeprefix('torch.')}."
+        f"Expected samples of float, uint8, int16 or int32 as {name}, got {str(x.dtype).removeprefix('torch.')}: "
+        "convert it to float."
     )
 
 
@@ -114,5 +115,5 @@ def _rate(value: Any, name: str) -> int:
     except (TypeError, ValueError, OverflowError):
         rate = 0
     if not 1 <= rate <= FASTEST:
-        raise AigcError(f"Expected a sample rate of 1 to {FASTEST} Hz as {name}, got {value}.")
+        raise AigcError(f"Expected a sample rate of 1 to {FASTEST} Hz as {name}, got {value}: 44100 is usual.")
     return rate

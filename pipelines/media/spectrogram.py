@@ -84,7 +84,9 @@ def coloured(level: np.ndarray) -> np.ndarray:
 def spectrograms(sound: Sound, *, width: int = 1024, height: int = 512, title: str = "") -> torch.Tensor:
     """IMAGE [B, height, width, 3] of each sound of a batch. Raises AigcError for a picture too small to be read."""
     if width < 320 or height < 200:
-        raise AigcError(f"Expected a picture of 320 x 200 pixels or more for a spectrogram, got {width} x {height}.")
+        raise AigcError(
+            f"Expected a picture of 320 x 200 pixels or more for a spectrogram, got {width} x {height}: make it larger."
+        )
     pictures = [np.asarray(drawn(row, sound.rate, width, height, title)) for row in sound.waveform]
     return torch.from_numpy(np.stack(pictures)).float() / 255
 

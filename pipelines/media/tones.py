@@ -24,10 +24,10 @@ def tone(kind: str, *, seconds: float, frequency: float, level: float) -> Sound:
     without a frequency. Raises AigcError for what is no such sound.
     """
     if kind not in TONES:
-        raise AigcError(f"Expected a kind of {', '.join(TONES)}, got '{kind}'.")
+        raise AigcError(f"Expected a kind of {', '.join(TONES)}, got '{kind}': choose one of them.")
     if not 0.01 <= seconds <= LONGEST or not level <= 0:
         raise AigcError(
-            f"Expected 0.01 to {LONGEST} seconds and a level of 0 dBFS at most, got {seconds:g} and {level:g}."
+            f"Expected 0.01 to {LONGEST} seconds and a level of 0 dBFS at most, got {seconds:g} and {level:g}: change them."
         )
     highest = frequency * {"sweep": 2**OCTAVES, "pluck": 2}.get(kind, 1)
     if not 1 <= frequency or highest > RATE / 2:

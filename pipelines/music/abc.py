@@ -33,10 +33,10 @@ def key_of(text: str) -> Key:
     """Of a K: field. Raises AigcError for one that has no tonic, or a mode that is not of MODES."""
     found = re.match(r"\s*([A-G])\s*([#b]?)\s*([A-Za-z]*)", text)
     mode = MODE_WORDS.get(found.group(3).lower()[:3] if found else "?")
-    if found and mode is None and found.group(3).lower() in ("m", "minor"):
-        mode = "minor"
     if not found or mode is None:
-        raise AigcError(f"Expected a key such as G, Am, D minor, Edor or A mixolydian, got '{text.strip()}'.")
+        raise AigcError(
+            f"Expected a key such as G, Am, D minor, Edor or A mixolydian, got '{text.strip()}': write it so."
+        )
     return Key((LETTERS[found.group(1)] + {"#": 1, "b": -1}.get(found.group(2), 0)) % 12, mode)
 
 
@@ -44,7 +44,9 @@ def metre_of(text: str) -> str:
     """Of an M: field, one of METRES. Raises AigcError."""
     found = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}.get(text.strip(), text.strip())
     if found not in METRES:
-        raise AigcError(f"Expected a metre of {', '.join(METRES)}, got '{text.strip()}'.")
+        raise AigcError(
+            f"Expected a metre of {', '.join(METRES)}, got '{text.strip()}': other metres cannot be composed."
+        )
     return found
 
 

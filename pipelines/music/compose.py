@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Wanted:
     kind: str = "any"
     bars: int = 16
     opening: tuple[Bar, ...] = ()
-    temperature: float = 0.9
+    temperature: float = 1.0
     top_p: float = 0.95
     seed: int = 0
 
@@ -51,20 +52,27 @@ def primed(wanted: Wanted) -> list[int]:
     return found
 
 
-def compose(net: Any, wanted: Wanted, *, on_bar: Callable[[int, int], None] | None = None) -> Tune:
+def compose(
+    net: Any,
+    wanted: Wanted,
+    *,
+    on_bar: Callable[[int, int], None] | None = None,
+    stops: tuple[type[BaseException], ...] = (),
+) -> Tune:
     """A piece; every bar has exactly the metre's length. The same for the same seed.
 
-    on_bar(done, total) is called after each bar, and may raise to stop.
+    on_bar(done, total) is called after each new bar and may raise: one of `stops` then ends the piece after the bars that are
+    written, everything else passes through.
     """
     import torch
 
-    prime, grammar = primed(wanted), tokens.Grammar(wanted.metre, wanted.bars)
+    prime, grammar = primed(wanted), tokens.Grammar(wanted.metre, wanted.bars, wanted.key.mode)
     for token in prime[tokens.HEAD :]:
         grammar.take(token)
     rng = torch.Generator("cpu").manual_seed(wanted.seed % 2**63)
     name = model.cache_name(net)
     device, written, cache, fresh = next(net.parameters()).device, list(prime), None, prime
-    with torch.inference_mode():
+    with torch.inference_mode(), suppress(*stops):  # on_bar is called after bars only: what is written is whole
         while written[-1] != tokens.END:
             allowed = grammar.allowed()
             if len(allowed) == 1:  # what is certain is shown together with what comes after it

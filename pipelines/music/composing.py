@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,17 @@ def composed(
     given: Mapping[str, Any],
     melody: Any,
     folder: Path,
+    *,
     roots: Roots,
-    watch: Watch,
-    on_bar: Callable[[int, int], None] | None,
+    watch: Watch | None = None,
+    on_bar: piece.OnBar | None = None,
+    stops: tuple[type[BaseException], ...] = (),
 ) -> Composed:
-    """given: the node's inputs by name. melody: an AUDIO, or None. folder: of the model."""
+    """given: the node's inputs by name. melody: an AUDIO, or None. folder: of the model. on_bar, stops: as `piece.made`."""
     given = dict(given)
     font, why = fonts.font(given.pop("sound"), roots, watch)
     asked = piece.Asked(accompanied=given.pop("chords"), heard=heard(melody), **given)
-    made = piece.made(model.load(folder), asked, font, on_bar=on_bar)
+    made = piece.made(model.load(folder), asked, font, on_bar=on_bar, stops=stops)
     return Composed(made.sound, abc.written(made.tune, tempo=round(made.plan.tempo)), piece.told(made, why))
 
 

@@ -17,7 +17,7 @@ INSTALL = "Install it with `pip install 'symusic>=0.5,!=0.6.0'` in ComfyUI's Pyt
 def font(wanted: str, roots: Roots, watch: Watch | None = None) -> tuple[Path | None, str]:
     """(the soundfont, "") or (None, why not). Raises AigcError when a soundfont is asked for and cannot be had."""
     if wanted not in SOUNDS:
-        raise AigcError(f"Expected a sound of {', '.join(SOUNDS)}, got '{wanted}'.")
+        raise AigcError(f"Expected a sound of {', '.join(SOUNDS)}, got '{wanted}': choose one of them.")
     if wanted == SOUNDS[2]:
         return None, ""
     try:

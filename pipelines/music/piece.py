@@ -41,26 +41,39 @@ class Asked:
 
 @dataclass(frozen=True)
 class Piece:
-    """sound: float32 [2, T] at synth.RATE. opened: bars that were given."""
+    """sound: float32 [2, T] at synth.RATE. opened: bars that were given. missing: bars that a stop left out."""
 
     tune: Tune
     plan: words.Plan
     sound: np.ndarray
     opened: int
     played_by: str
+    missing: int = 0
 
 
-def made(net: Any, asked: Asked, font: Path | None, *, on_bar: Callable[[int, int], None] | None = None) -> Piece:
-    """The whole piece. Raises AigcError for an opening that does not fit."""
+def made(
+    net: Any,
+    asked: Asked,
+    font: Path | None,
+    *,
+    on_bar: OnBar | None = None,
+    stops: tuple[type[BaseException], ...] = (),
+) -> Piece:
+    """The whole piece, or as much of it as is written when on_bar raises one of `stops`.
+
+    Raises AigcError for an opening that does not fit.
+    """
     plan, opening = planned(asked)
     count = asked.bars or bars_for(asked.seconds, plan)
-    tune = composed(net, plan, max(count, len(opening) + 1), opening, asked, on_bar)
+    count = max(count, len(opening) + 1)
+    tune = composed(net, plan, count, opening, asked, on_bar, stops)
     program = performance.INSTRUMENTS[plan.instrument]
     parts = [performance.melody(tune, plan.tempo, program)]
     if asked.accompanied:
         parts.append(performance.accompaniment(tune, plan.tempo, program))
     sound = synth.played(parts, font)
-    return Piece(tune, plan, sound, len(opening), font.name if font else "plucked strings by formula")
+    by = font.name if font else "plucked strings by formula"
+    return Piece(tune, plan, sound, len(opening), by, count - len(tune.bars))
 
 
 def planned(asked: Asked) -> tuple[words.Plan, tuple[Bar, ...]]:
@@ -93,7 +106,8 @@ def composed(
     count: int,
     opening: Sequence[Bar],
     asked: Asked,
-    on_bar: Callable[[int, int], None] | None = None,
+    on_bar: OnBar | None = None,
+    stops: tuple[type[BaseException], ...] = (),
 ) -> Tune:
     """`count` bars; more than SECTION in sections, each of which goes on from the last bars of the one before."""
     done: list[Bar] = list(opening)
@@ -112,8 +126,10 @@ def composed(
             asked.temperature,
             seed=asked.seed + 7919 * section,
         )
-        tune = compose(net, wanted, on_bar=_further(on_bar, len(done) - len(carried), count))
+        tune = compose(net, wanted, on_bar=_further(on_bar, len(done) - len(carried), count), stops=stops)
         done += tune.bars[len(carried) :]
+        if len(tune.bars) < size:
+            break
         section += 1
     return replace(tune, bars=tuple(done[:count]))
 
@@ -140,6 +156,8 @@ def told(piece: Piece, why: str = "") -> str:
         f"{plan.kind} in {plan.key}, {tune.metre}, {plan.tempo:.0f} beats a minute, {len(tune.bars)} bars, {seconds:.1f} s",
         f"{plan.instrument}, played by {piece.played_by}",
     ]
+    if piece.missing:
+        lines.append(f"stopped: {piece.missing} bars were not written")
     if piece.opened:
         lines.append(f"the first {piece.opened} bars are those that were given")
     return "\n".join([*lines, why] if why else lines)

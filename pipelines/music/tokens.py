@@ -31,6 +31,12 @@ def reference(key: Key) -> int:
     return 60 + key.tonic
 
 
+def tonic_chord(mode: str) -> tuple[int, ...]:
+    """Semitones above the tonic of its triad."""
+    scale = Key(0, mode).scale
+    return scale[0], scale[2], scale[4]
+
+
 def head(kind: str, metre: str, mode: str) -> list[int]:
     return [START, KIND + TYPES.index(kind), METRE + METRES.index(metre), MODE + list(MODES).index(mode)]
 
@@ -101,19 +107,33 @@ def endings(metre: str) -> tuple[frozenset[int], ...]:
 
 
 class Grammar:
-    """What may follow, while a tune of `bars` bars is written token by token."""
+    """What may follow, while a tune of `bars` bars is written token by token; its last note is one of the tonic chord."""
 
-    def __init__(self, metre: str, bars: int) -> None:
+    def __init__(self, metre: str, bars: int, mode: str = "major") -> None:
+        self.closing = {
+            PITCH + steps - LOWEST for steps in range(LOWEST, HIGHEST + 1) if steps % 12 in tonic_chord(mode)
+        }
+        self.last = 0  # the sound whose length comes next
         self.full, self.allowed_lengths = int(length_of_bar(metre) / TICK), endings(metre)
         self.bars, self.number, self.at, self.sound, self.sounding = bars, -1, self.full, False, False
 
     def allowed(self) -> list[int]:
         if self.sound:
-            return [LENGTH + LENGTHS.index(n) for n in LENGTHS if n in self.allowed_lengths[self.at]]
+            fitting = self.allowed_lengths[self.at] if self.last in self.closing else self._before_the_end()
+            return [LENGTH + LENGTHS.index(n) for n in LENGTHS if n in fitting]
         if self.at == self.full:
             coming = self.number + 1
             return [END] if coming == self.bars else [LAST if coming == self.bars - 1 else BAR + coming % PHRASE]
+        if not self._before_the_end():
+            return sorted(self.closing)
         return [REST, *((HOLD,) if self.sounding else ()), *range(PITCH, LENGTH)]
+
+    def _before_the_end(self) -> frozenset[int]:
+        """The lengths after which the tune goes on."""
+        fitting = self.allowed_lengths[self.at]
+        if self.number < self.bars - 1:
+            return fitting
+        return frozenset(n for n in fitting if self.at + n < self.full)
 
     def take(self, token: int) -> None:
         """Go on by one token, which must be allowed."""
@@ -125,4 +145,4 @@ class Grammar:
         elif self.at == self.full and token != END:
             self.number, self.at = self.number + 1, 0
         elif token != END:
-            self.sound, self.sounding = True, token != REST
+            self.sound, self.sounding, self.last = True, token != REST, token

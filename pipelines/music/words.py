@@ -105,7 +105,7 @@ def plan(
     kind = next((KINDS[word] for word in KINDS if has(small, word)), "")
     asked = next((m for m in METRES if m in small), "") if metre == AUTO else metre
     if asked and asked not in METRES:
-        raise AigcError(f"Expected a metre of {', '.join(METRES)}, got '{asked}'.")
+        raise AigcError(f"Expected a metre of {', '.join(METRES)}, got '{asked}': choose one of them.")
     if kind and asked and DANCES[kind][0] != asked:
         kind = ""  # a waltz in 4/4 is no waltz
     if not kind:
@@ -141,7 +141,7 @@ def setting(text: str) -> Key:
 
 def _instrument(name: str) -> str:
     if name not in INSTRUMENTS:
-        raise AigcError(f"Expected an instrument of {', '.join(INSTRUMENTS)}, got '{name}'.")
+        raise AigcError(f"Expected an instrument of {', '.join(INSTRUMENTS)}, got '{name}': choose one of them.")
     return name
 
 

@@ -14,7 +14,7 @@ from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from ..runtime import Runtime
 from ..sources import Roots, list_networks
-from . import descriptor, vision
+from . import descriptor
 from .judges import judging
 
 STATISTICS = "statistics"
@@ -46,6 +46,8 @@ def opened(name: str, judge: Discriminator | None, *, roots: Roots, runtime: Run
         yield Net(name, PICTURES, descriptor.describe, "colour, edges and spectrum: coarse, it knows no objects")
     else:
         path = _folder(name, roots)
+        from . import vision  # which needs what reads models; the nodes' menus do not
+
         net = vision.open_encoder(path)
         with runtime.placed([net.model]):
             yield Net(path.name, PICTURES, net.points, f"{net.kind} in {path.name}")

@@ -131,7 +131,8 @@ def _read(path: Path, runtime: Runtime) -> Opened:
     rate = pipe.sampling_rate or getattr(getattr(words, "feature_extractor", None), "sampling_rate", None)
     if not rate:
         raise AigcError(
-            f"Expected the model in {path} to say its sample rate, which neither its config nor its processor does."
+            f"Expected the model in {path} to say its sample rate, which neither its config nor its processor does: "
+            "add sampling_rate to its config.json."
         )
     return Opened(kind, pipe, int(rate))
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import AigcError
 from ..sources import Roots, Watch
 from . import LANGUAGES, data, english, kokoro, mandarin, pieces, voices
-from .spoken import Run, languages, runs, spoken
+from .spoken import languages, runs, spoken
 
 MOST = 200  # tokens of a piece, about 13 seconds: 300 took a fifth more memory and no less time a second
 SLOWEST, FASTEST = 0.5, 2.0
@@ -90,12 +90,8 @@ def _nothing(_: str) -> str:
 
 
 def _sounds(part: str, *, speakers: dict[str, Callable[[str], str]]) -> str:
-    return " ".join(speakers[run.language](run.text) for run in _scripts(part))
-
-
-def _scripts(part: str) -> list[Run]:
-    """The part by its letters alone: all numbers and signs are words by now."""
-    return runs(part)
+    """By its letters alone: all numbers and signs are words by now."""
+    return " ".join(speakers[run.language](run.text) for run in runs(part))
 
 
 def _check(text: Any, speed: float, language: str) -> None:

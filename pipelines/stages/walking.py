@@ -42,7 +42,7 @@ def walk_prompts(
     """
     prompts = conditioning.prompts
     if method not in WAYS:
-        raise AigcError(f"Expected a way of {' or '.join(WAYS)}, got '{method}'.")
+        raise AigcError(f"Expected a way of {' or '.join(WAYS)}, got '{method}': choose one of them.")
     if conditioning.walk is not None:
         raise AigcError(
             "Expected a conditioning from Encode Prompt, got one that walks already: leave one of the walks out."

@@ -157,7 +157,7 @@ def train_diffusion(
         objectives = denoisers.KINDS[design.kind].objectives
         if settings.objective not in objectives:
             raise AigcError(
-                f"Expected an objective of {', '.join(objectives)} for {design.kind}, got '{settings.objective}'."
+                f"Expected an objective of {', '.join(objectives)} for {design.kind}, got '{settings.objective}': change it."
             )
         about = {"settings": settings.known(), "mirror": mirror, "pictures": len(train.items)}
         about |= {"judge": judge.spec.id if judge else "", "autoencoder": fingerprint(autoencoder)}

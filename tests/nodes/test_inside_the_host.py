@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.host
 def told(host_dir: Path, repo_root: Path) -> dict:
     script = Path(__file__).with_name("inside_the_host.py")
     command = [sys.executable, str(script), str(host_dir), str(repo_root)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    # Users' Pythons keep what they compile, so this one does too.
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
 

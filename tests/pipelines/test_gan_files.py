@@ -164,3 +164,17 @@ def test_gans_are_found_by_name_the_embedded_ones_first(tmp_path: Path):
     assert find_gan("deep/c.pth", roots) == tmp_path / "host/deep/c.pth"
     with pytest.raises(AigcError, match=r"Did you mean b\.safetensors"):
         find_gan("b.safetensor", roots)
+
+
+def test_the_shipped_faces_are_a_whole_gan_within_15_mb(repo_root: Path):
+    path = repo_root / "models" / "gan" / "faces.safetensors"
+    faces, notes = files.describe(path)
+    assert path.stat().st_size <= 15e6 and not notes and faces.licence == "Apache-2.0"
+    g, d = (files.network(faces, part) for part in ("average", "discriminator"))
+    assert g.resolution == d.resolution >= 64
+    z = torch.randn(8, g.z_dim, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        drawn = g(z, noise="const")
+        blank = torch.ones(8, 3, g.resolution, g.resolution)
+        assert float((drawn[:4] - drawn[4:]).abs().mean()) > 0.05  # not one face
+        assert float(d(drawn).mean()) > float(d(-blank).mean())  # it knows a face from a black square

@@ -203,6 +203,20 @@ def test_stopped_and_resumed_equals_uninterrupted(
     assert "held-out denoising loss" in making.told(done) and "held-out KID" in making.told(done)
 
 
+def test_a_training_on_every_picture_goes_on_with_every_picture(tmp_path: Path, data: Dataset, vae: Path) -> None:
+    def train(folder: Path, **host) -> making_diffusion.MadeModel:
+        given = {"autoencoder": vae, "mirror": False, "held_out": 0.0, **host}
+        return making_diffusion.train_diffusion(data, DESIGN, QUICK, COURSE, folder, **given)
+
+    with trainings.one_thread():
+        train(tmp_path / "whole", runtime=CPU)
+        train(tmp_path / "parts", **trainings.stop_at(2))
+        done = making.resume(tmp_path / "parts", data, 0, 9.0, runtime=CPU)
+    trainings.same(tmp_path / "whole", tmp_path / "parts")
+    assert run.about(tmp_path / "parts")["about"]["pictures"] == len(data.items)
+    assert "trained pictures' denoising loss" in making.told(done)
+
+
 def test_a_dit_reads_a_prompt_as_its_pipeline_does_and_steps_alike(tmp_path: Path) -> None:
     """What the trainer shows the denoiser of a caption is what AuraFlowPipeline encodes, and its call is the pipeline's."""
     from diffusers import AuraFlowPipeline

@@ -57,6 +57,17 @@ def discriminator() -> nn.Module:
     return Net()
 
 
+class Brightness(nn.Module):
+    """A discriminator for which everything is generated, bright pictures less so."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope))
+
+    def forward(self, x: torch.Tensor, labels: Any = None) -> torch.Tensor:
+        return self.slope * x.flatten(1).mean(1) - 100
+
+
 def feed(k: int) -> Shown:
     rng = torch.Generator().manual_seed(1000 + k)
     level = torch.rand(8, 3, 1, 1, generator=rng) - 0.5
@@ -103,6 +114,20 @@ def same(a: Path, b: Path) -> None:
     assert all(torch.equal(x[name], y[name]) for name in x)
     rows = [[{**row, "seconds": 0} for row in metrics.read(folder)] for folder in (a, b)]
     assert rows[0] == rows[1]
+
+
+def test_adaptive_augmentation_of_a_relativistic_loss_asks_for_the_middle_not_for_zero() -> None:
+    """Such logits are only worth their differences: a D that tells all apart may call everything negative."""
+    found = {}
+    for name, level in (("told apart", 1.0), ("alike", 0.0)):
+        training = objective()
+        with torch.no_grad():
+            training.g.net[3].weight.zero_(), training.g.net[3].bias.fill_(-9.0)  # black pictures
+        training.d = Brightness(level)
+        for number in range(6):
+            training.step(feed(number), torch.Generator().manual_seed(number))
+        found[name] = training.memory["chance"]
+    assert found["told apart"] > 0 == found["alike"]
 
 
 def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:

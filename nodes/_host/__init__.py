@@ -1,0 +1,58 @@
+"""The one door to the host: the only package that imports its modules."""
+
+from .folders import (
+    collected_folder,
+    dataset_stamp,
+    example_sets,
+    font_folders,
+    gan_folder,
+    input_folder,
+    judge_folder,
+    lora_file,
+    music_model,
+    pictogram_folder,
+    pictures_stamp,
+    roots,
+    run_folder,
+    run_stamp,
+    shipped_autoencoder,
+)
+from .memory import keep_while_wired, latent_of, runtime, space_of, with_post_cfg
+from .saving import Place, picture_texts, save_place, stop_quietly
+from .watching import charter, composing, counter, reporter, searching, speaking, training, watch, writer
+
+__all__ = [
+    "Place",
+    "charter",
+    "collected_folder",
+    "composing",
+    "counter",
+    "dataset_stamp",
+    "example_sets",
+    "font_folders",
+    "gan_folder",
+    "input_folder",
+    "judge_folder",
+    "keep_while_wired",
+    "latent_of",
+    "lora_file",
+    "music_model",
+    "pictogram_folder",
+    "picture_texts",
+    "pictures_stamp",
+    "reporter",
+    "roots",
+    "run_folder",
+    "run_stamp",
+    "runtime",
+    "save_place",
+    "searching",
+    "shipped_autoencoder",
+    "space_of",
+    "speaking",
+    "stop_quietly",
+    "training",
+    "watch",
+    "with_post_cfg",
+    "writer",
+]

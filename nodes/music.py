@@ -19,7 +19,7 @@ class ComposeMusic(Node):
             category="AIGC/audio",
             description="Composes a tune from a prompt and plays it, with chords: a small model of our own writes it bar by bar, "
             "so that metre and key hold. Goes on from an opening, or from a melody that it hears.",
-            search_aliases=["music", "melody", "tune", "jingle", "abc", "midi", "continuation", "audiolm"],
+            search_aliases=["music", "melody", "tune", "jingle", "abc", "midi", "continuation", "audiolm", "musicgen"],
             inputs=[
                 inp(
                     io.String.Input, "prompt", default="a happy waltz on the piano", multiline=True,
@@ -67,9 +67,15 @@ class ComposeMusic(Node):
                     io.Audio.Input, "melody", optional=True,
                     tooltip="A melody of one voice to go on from, hummed or played; set the tempo if you know it.",
                 ),
+                inp(
+                    io.String.Input, "model", default="", optional=True,
+                    tooltip="Empty: the small model that comes with the pack. Else a folder or hub id of a MusicGen, e.g. "
+                    "facebook/musicgen-small (its weights: CC-BY-NC), which uses prompt, seconds, temperature, seed and melody "
+                    "only.",
+                ),
             ],
             outputs=[
-                io.Audio.Output("out_audio", display_name="audio", tooltip="Stereo, 44.1 kHz."),
+                io.Audio.Output("out_audio", display_name="audio", tooltip="Stereo, 44.1 kHz; by another model as it makes it."),
                 io.String.Output(
                     "out_abc", display_name="abc",
                     tooltip="The melody in ABC notation, to edit and give back as opening.",
@@ -80,13 +86,12 @@ class ComposeMusic(Node):
 
     @classmethod
     def execute(cls, melody: Any = None, **given: Any) -> io.NodeOutput:
-        from ..pipelines import media
         from ..pipelines.music import composing
 
         made = composing.composed(given, melody, _host.music_model(), **_host.composing())
         return io.NodeOutput(
-            media.audio(made.sound, composing.RATE),
+            made.sound,
             made.abc,
             made.report,
-            ui={"text": (f"{made.report}\n\n{made.abc}",)},
+            ui={"text": (f"{made.report}\n\n{made.abc}".strip(),)},
         )

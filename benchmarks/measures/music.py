@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,31 @@ def corpus() -> list[Any]:
     return [tokens.decode(row["tokens"], Key(row["tonic"])) for row in learned]
 
 
+class Runs:
+    """The runs of notes of a corpus, by their steps and lengths, in any key."""
+
+    def __init__(self, corpus: Sequence[Any]) -> None:
+        from pipelines.music.quoting import moves
+
+        self.moves, self.lines = moves, [moves(tune.bars) for tune in corpus]
+        self.known: dict[int, set[tuple[Any, ...]]] = {}
+
+    def of(self, count: int) -> set[tuple[Any, ...]]:
+        """All runs of `count` notes."""
+        if count not in self.known:
+            self.known[count] = {
+                tuple(line[i : i + count]) for line in self.lines for i in range(len(line) - count + 1)
+            }
+        return self.known[count]
+
+    def longest_in(self, tune: Any, skip: int = 0) -> int:
+        """The longest run of a tune, its first `skip` bars apart, that stands so in the corpus."""
+        mine, count = self.moves(tune.bars[skip:]), 0
+        while any(tuple(mine[i : i + count + 1]) in self.of(count + 1) for i in range(len(mine) - count)):
+            count += 1
+        return count
+
+
 def holds_key(tune: Any) -> bool:
     """It ends on a note of the tonic chord, and IN_SCALE of its time lies in the scale; of minor in its melodic form too."""
     from pipelines.music import performance
@@ -49,11 +74,11 @@ def holds_key(tune: Any) -> bool:
 def measure() -> Iterator[Figure]:
     if not (FOLDER / "model.safetensors").exists():
         raise Absent("models/music is not in this checkout")
-    from pipelines.music import compose, model, words
+    from pipelines.music import compose, model, quoting, words
     from pipelines.music.tune import MODES, Key
 
     net, known = model.load(FOLDER), corpus()
-    runs = compose.Runs(known)
+    runs, quoted = Runs(known), quoting.load(FOLDER)
     kinds = {metre: next(k for k, (m, _) in words.DANCES.items() if m == metre) for metre in METRES}
     modes = [m for m in MODES for _ in range(3 if m in ("major", "minor") else 1)]
     tunes, kept, copied = [], 0, []
@@ -65,7 +90,7 @@ def measure() -> Iterator[Figure]:
             other = like[seed * 11 % len(like)]
             opening, key = other.bars[:2], other.key
         wanted = compose.Wanted(key, metre, kinds[metre], 16, opening, seed=seed)
-        tune = compose.compose(net, wanted)
+        tune = compose.compose(net, wanted, known=quoted)
         tunes.append(tune)
         kept += tune.bars[: len(opening)] == opening
         copied.append(runs.longest_in(tune, skip=len(opening)))
@@ -84,12 +109,12 @@ def measure() -> Iterator[Figure]:
 
 
 def _speed() -> Iterator[Figure]:
-    from pipelines.music import model, piece
+    from pipelines.music import model, piece, quoting
 
-    net = model.load(FOLDER)
-    piece.made(net, piece.Asked("a reel", seconds=4), None)
+    net, known = model.load(FOLDER), quoting.load(FOLDER)
+    piece.made(net, piece.Asked("a reel", seconds=4), None, known=known)
     begun = time.process_time()
-    made = piece.made(net, piece.Asked("a happy reel on the fiddle", seconds=30), None)
+    made = piece.made(net, piece.Asked("a happy reel on the fiddle", seconds=30), None, known=known)
     spent = time.process_time() - begun
     seconds = made.sound.shape[1] / 44_100
     told = f"{seconds:.1f} s made, strings by formula, {len(made.tune.bars)} bars"

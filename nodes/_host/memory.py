@@ -135,6 +135,7 @@ def _unwired() -> None:
     global _wires
     _wires -= 1
     if _wires == 0:
+        from ...pipelines import waveforms
         from ...pipelines.gan import opening
         from ...pipelines.score import judges
         from ...pipelines.speech import kokoro
@@ -146,3 +147,4 @@ def _unwired() -> None:
         judges.release_all(runtime())
         language.release_all(runtime())
         kokoro.release()
+        waveforms.release(runtime())

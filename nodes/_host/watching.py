@@ -83,7 +83,7 @@ def speaking() -> dict[str, Any]:
 
 def composing() -> dict[str, Any]:
     """As `speaking`, progress a bar."""
-    return {"roots": roots(), "watch": watch(), "on_bar": counter(), "stops": STOPS}
+    return {"roots": roots(), "runtime": runtime(), "watch": watch(), "on_bar": counter(), "stops": STOPS}
 
 
 def watch() -> Watch:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AigcError
-from . import model, tokens
+from . import model, quoting, tokens
 from .tune import Bar, Key, Tune
 
 MOST_BARS = 64
@@ -23,7 +23,7 @@ class Wanted:
     kind: str = "any"
     bars: int = 16
     opening: tuple[Bar, ...] = ()
-    temperature: float = 1.0
+    temperature: float = 0.9
     top_p: float = 0.95
     seed: int = 0
 
@@ -56,11 +56,13 @@ def compose(
     net: Any,
     wanted: Wanted,
     *,
+    known: quoting.Known | None = None,
     on_bar: Callable[[int, int], None] | None = None,
     stops: tuple[type[BaseException], ...] = (),
 ) -> Tune:
     """A piece; every bar has exactly the metre's length. The same for the same seed.
 
+    known: runs of the corpus; the piece follows none of them for more than quoting.RUN notes where another note fits.
     on_bar(done, total) is called after each new bar and may raise: one of `stops` then ends the piece after the bars that are
     written, everything else passes through.
     """
@@ -69,12 +71,15 @@ def compose(
     prime, grammar = primed(wanted), tokens.Grammar(wanted.metre, wanted.bars, wanted.key.mode)
     for token in prime[tokens.HEAD :]:
         grammar.take(token)
+    trail = quoting.Trail(prime)
     rng = torch.Generator("cpu").manual_seed(wanted.seed % 2**63)
     name = model.cache_name(net)
     device, written, cache, fresh = next(net.parameters()).device, list(prime), None, prime
     with torch.inference_mode(), suppress(*stops):  # on_bar is called after bars only: what is written is whole
         while written[-1] != tokens.END:
             allowed = grammar.allowed()
+            if known is not None and allowed[0] < tokens.LENGTH and len(allowed) > 1:
+                allowed = trail.free(allowed, known)
             if len(allowed) == 1:  # what is certain is shown together with what comes after it
                 token = allowed[0]
             else:
@@ -82,43 +87,9 @@ def compose(
                 cache, fresh = out[name], []
                 token = model.chosen(out.logits[0, -1].float().cpu(), allowed, wanted.temperature, wanted.top_p, rng)
             grammar.take(token)
+            trail.take(token)
             written.append(token)
             fresh = [*fresh, token]
             if on_bar is not None and not grammar.sound and grammar.at == grammar.full:
                 on_bar(grammar.number + 1, wanted.bars)
     return tokens.decode(written, wanted.key)
-
-
-class Runs:
-    """The runs of notes of a corpus, by their steps and lengths, in any key."""
-
-    def __init__(self, corpus: Sequence[Tune]) -> None:
-        self.lines = [_moves(tune.bars) for tune in corpus]
-        self.known: dict[int, set[tuple[Any, ...]]] = {}
-
-    def of(self, count: int) -> set[tuple[Any, ...]]:
-        """All runs of `count` notes."""
-        if count not in self.known:
-            self.known[count] = {
-                tuple(line[i : i + count]) for line in self.lines for i in range(len(line) - count + 1)
-            }
-        return self.known[count]
-
-    def longest_in(self, tune: Tune, skip: int = 0) -> int:
-        """The longest run of a tune, its first `skip` bars apart, that stands so in the corpus."""
-        mine, count = _moves(tune.bars[skip:]), 0
-        while any(tuple(mine[i : i + count + 1]) in self.of(count + 1) for i in range(len(mine) - count)):
-            count += 1
-        return count
-
-
-def _moves(bars: Sequence[Bar]) -> list[tuple[int | None, Any]]:
-    """Each note as (semitones from the one before, its length); None for rests."""
-    notes = [note for bar in bars for note in bar]
-    before: int | None = None
-    found: list[tuple[int | None, Any]] = []
-    for note in notes:
-        step = None if note.pitch is None or before is None else note.pitch - before
-        found.append((step, note.length))
-        before = note.pitch if note.pitch is not None else before
-    return found

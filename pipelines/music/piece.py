@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import abc, performance, synth, transcribe, words
+from . import abc, performance, quoting, synth, transcribe, words
 from .compose import MOST_BARS, Wanted, compose
 from .tune import Bar, Tune
 
@@ -56,17 +56,18 @@ def made(
     asked: Asked,
     font: Path | None,
     *,
+    known: quoting.Known | None = None,
     on_bar: OnBar | None = None,
     stops: tuple[type[BaseException], ...] = (),
 ) -> Piece:
-    """The whole piece, or as much of it as is written when on_bar raises one of `stops`.
+    """The whole piece, or as much of it as is written when on_bar raises one of `stops`. known: as `compose` takes it.
 
     Raises AigcError for an opening that does not fit.
     """
     plan, opening = planned(asked)
     count = asked.bars or bars_for(asked.seconds, plan)
     count = max(count, len(opening) + 1)
-    tune = composed(net, plan, count, opening, asked, on_bar, stops)
+    tune = composed(net, plan, count, opening, asked, known=known, on_bar=on_bar, stops=stops)
     program = performance.INSTRUMENTS[plan.instrument]
     parts = [performance.melody(tune, plan.tempo, program)]
     if asked.accompanied:
@@ -106,6 +107,8 @@ def composed(
     count: int,
     opening: Sequence[Bar],
     asked: Asked,
+    *,
+    known: quoting.Known | None = None,
     on_bar: OnBar | None = None,
     stops: tuple[type[BaseException], ...] = (),
 ) -> Tune:
@@ -126,7 +129,8 @@ def composed(
             asked.temperature,
             seed=asked.seed + 7919 * section,
         )
-        tune = compose(net, wanted, on_bar=_further(on_bar, len(done) - len(carried), count), stops=stops)
+        further = _further(on_bar, len(done) - len(carried), count)
+        tune = compose(net, wanted, known=known, on_bar=further, stops=stops)
         done += tune.bars[len(carried) :]
         if len(tune.bars) < size:
             break

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.measures.music import Runs
 from pipelines.errors import AigcError
-from pipelines.music import abc, compose, model, tokens
+from pipelines.music import abc, compose, model, quoting, tokens
 from pipelines.music.tune import METRES, MODES, Key, Note, Tune, beat_of, exact
 
 REEL = """X:1
@@ -148,11 +149,48 @@ def test_copies_are_counted_in_any_key() -> None:
     assert written is not None
     moved = tokens.decode(written, Key(9, "dorian"))
     count = sum(len(bar) for bar in tune.bars)
-    assert compose.Runs([tune]).longest_in(moved) == count
-    assert (
-        compose.Runs([tune]).longest_in(moved, skip=3) == len(tune.bars[3]) + len(tune.bars[4]) - 1
-    )  # its first has no step
-    assert compose.Runs([]).longest_in(tune) == 0
+    assert Runs([tune]).longest_in(moved) == count
+    # The first of a run has no step.
+    assert Runs([tune]).longest_in(moved, skip=3) == len(tune.bars[3]) + len(tune.bars[4]) - 1
+    assert Runs([]).longest_in(tune) == 0
+
+
+def test_a_trail_says_of_tokens_what_moves_say_of_bars() -> None:
+    tune = reel()
+    written = tokens.encode(tune)
+    assert written is not None and quoting.Trail(written).line == quoting.moves(tune.bars)
+
+
+def test_a_filter_of_runs_misses_none_and_is_kept_in_a_file(tmp_path: Path) -> None:
+    dice = torch.Generator().manual_seed(0)
+    rows = torch.randint(-12, 13, (4000, quoting.RUN + 1), generator=dice).tolist()
+    runs = [(*((step, Fraction(1, 8)) for step in row[:-1]), row[-1]) for row in rows]
+    quoting.save(quoting.Known.of(runs[:2000]), tmp_path)
+    known = quoting.load(tmp_path)
+    assert known is not None and all(run in known for run in runs[:2000])
+    assert sum(run in known for run in runs[2000:]) < 60
+    assert quoting.load(tmp_path / "none") is None
+
+
+def test_a_tune_that_is_known_is_not_written_again(repo_root: Path) -> None:
+    """What the shipped model writes by itself stands for a corpus; with it known, the same seed goes another way."""
+    net = model.load(repo_root / "models" / "music")
+    wanted = compose.Wanted(Key(2), "4/4", "reel", 8, temperature=0.5, seed=1)
+    tune = compose.compose(net, wanted)
+    line = quoting.moves(tune.bars)
+    again = compose.compose(net, wanted, known=quoting.Known.of(quoting.keys(line)))
+    runs = Runs([tune])
+    assert runs.longest_in(tune) == len(line) > 3 * quoting.RUN
+    assert runs.longest_in(again) <= quoting.RUN and exact(again)
+
+
+def test_the_shipped_model_knows_its_corpus(repo_root: Path) -> None:
+    folder = repo_root / "models" / "music"
+    known = quoting.load(folder)
+    assert known is not None and (folder / quoting.FILE).stat().st_size < 300_000
+    air = abc.opening("c2 B2 A2 | G2 E2 D2 | E2 A2 A2 | A4 A B", Key(9, "minor"), "3/4")  # of O'Neill's collection
+    found = [key in known for key in quoting.keys(quoting.moves(air))]
+    assert len(found) == 4 and all(found)
 
 
 def test_what_cannot_be_written_is_refused() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines import speech
+from pipelines import speech, waveforms
 from pipelines.errors import AigcError
 from pipelines.runtime import Runtime
 from pipelines.sources import Roots
@@ -89,7 +89,7 @@ def bark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def closed():
     yield
-    foreign.release(CPU)
+    waveforms.release(CPU)
 
 
 def say(folder: Path, text: str = TEXT, **more) -> tuple[np.ndarray, int]:
@@ -158,7 +158,7 @@ def test_what_a_model_cannot_do_is_refused_in_words(bark, more, says):
 
 def test_another_kind_of_model_and_a_pickle_are_refused(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(AigcError, match=r"text-to-waveform model \(bark, .*vits.*\), got bert"):
+    with pytest.raises(AigcError, match=r"text-to-speech model \(bark, .*vits.*\), got bert"):
         say(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "vits"}')
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
@@ -169,7 +169,7 @@ def test_another_kind_of_model_and_a_pickle_are_refused(tmp_path: Path):
 def test_a_voice_to_imitate_is_handed_over_in_the_models_own_form():
     tone = {"waveform": torch.ones(1, 2, 4800) * 0.1, "sample_rate": 48000}
     shown = foreign.Reference(tone, "These are my words.")
-    csm, pocket, bark = (foreign.Opened(kind, None, 24000) for kind in ("csm", "pocket_tts", "bark"))
+    csm, pocket, bark = (waveforms.Opened(kind, None, 24000) for kind in ("csm", "pocket_tts", "bark"))
     first, second = foreign._conversation(csm, "Say this.", shown)
     assert [part["type"] for part in first["content"]] == ["text", "audio"] and first["content"][0][
         "text"
@@ -190,4 +190,4 @@ def test_a_voice_to_imitate_is_handed_over_in_the_models_own_form():
 def test_a_reference_without_its_words_or_use_is_refused(kind: str, text: str, says: str):
     shown = foreign.Reference({"waveform": torch.zeros(1, 1, 10), "sample_rate": 24000}, text)
     with pytest.raises(AigcError, match=says):
-        foreign._check(foreign.Opened(kind, None, 24000), "maker/model", 1.0, shown)
+        foreign._check(waveforms.Opened(kind, None, 24000), "maker/model", 1.0, shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,8 +15,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Runtime:
     """A plain device policy: one device, whole parts, moved in when a stage needs them.
 
-    device: where stages compute. Roles are "denoiser", "text" and "vae".
+    device: where stages compute. Roles are "denoiser", "text" and "vae". scratch: the folder for long clips, see `spill`.
     """
+
+    scratch: Path | None = None
 
     def __init__(self, device: str | torch.device | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

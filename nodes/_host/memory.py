@@ -6,10 +6,12 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import comfy.model_management as mm
 import comfy.model_patcher
+import folder_paths
 import torch
 from torch import nn
 
@@ -48,6 +50,7 @@ class HostRuntime(Runtime):
 
     def __init__(self) -> None:
         self.device = mm.get_torch_device()
+        self.scratch = Path(folder_paths.get_temp_directory())
         # The host keeps weak references only: a patcher that nobody holds counts as a leak there.
         self._patchers: dict[int, WholeModelPatcher] = {}
 

@@ -87,7 +87,9 @@ def frames(images: Any) -> torch.Tensor:
             "Expected finite colours, got NaN or infinity: load the model with dtype float32 or bfloat16, or lower cfg."
         )
     x = x.expand(-1, -1, -1, 3) if x.shape[-1] == 1 else x[..., :3]
-    return _even(_even(x, 1), 2).clamp(0, 1).contiguous()
+    x = _even(_even(x, 1), 2).contiguous()
+    low, high = x.aminmax()
+    return x if 0 <= low and high <= 1 else x.clamp(0, 1)  # long clips are not copied
 
 
 def _even(x: torch.Tensor, dim: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .. import spill
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
@@ -27,12 +28,17 @@ from .tail import without_steps
 
 def decode_image(model: Model, latents: Mapping[str, Any], *, runtime: Runtime | None = None) -> torch.Tensor:
     """LATENT -> IMAGE [B, H, W, 3] in 0..1, float32 on the CPU; frames of a video follow each other along B."""
-    out = _decode(model, latents, runtime or Runtime())
+    runtime = runtime or Runtime()
+    out = _decode(model, latents, runtime)
     if out.ndim == 3:
         raise AigcError("Expected latents of a picture, got those of a sound: use Decode Audio.")
     if out.ndim == 5:  # [B, F, C, H, W]
         out = out.flatten(0, 1)
-    return _finite(out.permute(0, 2, 3, 1).contiguous())
+    count, channels, height, width = out.shape
+    images = spill.empty((count, height, width, channels), runtime.scratch)
+    for image, made in zip(images, out):  # one at a time: a long clip is in memory once, as the decoder made it
+        image.copy_(_finite(made).permute(1, 2, 0))
+    return images
 
 
 def decode_video(
@@ -53,7 +59,7 @@ def decode_audio(model: Model, latents: Mapping[str, Any], *, runtime: Runtime |
     with stage(model, "vae", runtime) as pipe:
         decoder = getattr(pipe, decoder_name(model))
         rate = _sample_rate(pipe, decoder)
-    out = _decode(model, latents, runtime, SOUNDS)
+    out = _decode(model, latents, runtime, SOUNDS).float().cpu()
     if out.ndim > 3:
         raise AigcError("Expected latents of a sound, got those of a picture: use Decode Image.")
     waveform = out if out.ndim == 3 else out[:, None]
@@ -126,7 +132,7 @@ def _mean(encoded: Any) -> torch.Tensor:
 def _decode(
     model: Model, latents: Mapping[str, Any], runtime: Runtime, wanted: Sequence[str] = PICTURES
 ) -> torch.Tensor:
-    """[B, C, H, W] or [B, F, C, H, W] in 0..1, or a waveform [B, C, T]; `wanted` is for models that make both."""
+    """[B, C, H, W] or [B, F, C, H, W] in 0..1, or a waveform [B, C, T], as the decoder left it; `wanted`: for models of both."""
     samples = latents["samples"]
     with stage(model, "vae", runtime) as pipe:
         name = decoder_name(model)
@@ -140,9 +146,9 @@ def _decode(
         runtime.check_interrupt()
         carried = latents.get("aigc")
         if isinstance(decoder, Ended):
-            return decoder.decode(z, *_beside(latents, shape, len(z)), wanted=wanted).float().cpu()
+            return decoder.decode(z, *_beside(latents, shape, len(z)), wanted=wanted)
         if tail_replay(shape.family) and isinstance(carried, Trace) and carried.conditioning is not None:
-            return _by_tail(pipe, decoder, z, carried, shape, runtime).float().cpu()
+            return _by_tail(pipe, decoder, z, carried, shape, runtime)
         args, kwargs = trace.decode_arguments if trace is not None and same_family else ((), {})
         args, kwargs = _to(args, runtime), _to(recalled(kwargs), runtime)
         size, dim = arguments.decode_chunk(pipe)
@@ -150,7 +156,7 @@ def _decode(
         size = size or (walk.at_once if isinstance(walk, Walk) and not dim else 0)
         parts = z.split(size or len(z), dim)
         out = torch.cat([decoded(pipe, decoder, part, args, kwargs) for part in parts], dim)
-        return _processed(pipe, _cropped(pipe, out, latents)).float().cpu()
+        return _processed(pipe, _cropped(pipe, out, latents))
 
 
 def _beside(latents: Mapping[str, Any], shape: Geometry, rows: int) -> tuple[Beside, ...]:

@@ -35,6 +35,7 @@ NODES = {
     "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
     "walk": ("WalkPrompts", "WalkLatents"),
     "lettering": ("SetType",),
+    "slides": ("TalkingSlides",),
     "text": ("GenerateText",),
     "writing": ("WritePrompt", "WriteCopy"),
     "decode": ("DecodeImage", "DecodeVideo", "DecodeAudio"),

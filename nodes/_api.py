@@ -89,7 +89,8 @@ def _check_finite(output: io.NodeOutput) -> None:
     """Refuse NaN and infinity here, where they arise, instead of a black picture three nodes later."""
     import torch
 
-    for value in output.args:
+    values = [one for value in output.args for one in (value if isinstance(value, list) else [value])]
+    for value in values:
         if isinstance(value, dict):
             value = value.get("samples", value.get("waveform"))
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():

@@ -86,26 +86,28 @@ class Speak(Node):
                     optional=True,
                     tooltip="What is said in the reference; CSM and Dia need it.",
                 ),
+                inp(
+                    io.Boolean.Input,
+                    "one_per_line",
+                    default=False,
+                    optional=True,
+                    tooltip="Each line as a sound of its own, for Talking Slides; a node that takes one sound runs once for each.",
+                ),
             ],
             outputs=[
-                io.Audio.Output("out_audio", display_name="audio", tooltip="One sound, mono. Stopped: what was spoken.")
+                io.Audio.Output(
+                    "out_audio",
+                    display_name="audio",
+                    is_output_list=True,
+                    tooltip="One sound, mono; with one_per_line a list of them. Stopped: what was spoken; of lines nothing.",
+                )
             ],
         )
 
     @classmethod
-    def execute(cls, text: str, voice: str, speed: float, language: str, seed: int, model: str = "", reference: Any = None,
-                reference_text: str = "") -> io.NodeOutput:  # fmt: skip
+    def execute(cls, text: str, one_per_line: bool = False, **how: Any) -> io.NodeOutput:
         from ..pipelines import media, speech
 
-        made = speech.speak(
-            text,
-            voice=voice,
-            speed=speed,
-            language=language,
-            seed=seed,
-            model=model,
-            reference=reference,
-            reference_text=reference_text,
-            **_host.speaking(),
-        )
-        return io.NodeOutput(media.audio(made["waveform"], made["sample_rate"]))
+        said = speech.lines(text) if one_per_line else [text]
+        made = speech.speak_each(said, **how, **_host.speaking())
+        return io.NodeOutput([media.audio(one["waveform"], one["sample_rate"]) for one in made])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -90,6 +91,18 @@ def frames(images: Any) -> torch.Tensor:
     x = _even(_even(x, 1), 2).contiguous()
     low, high = x.aminmax()
     return x if 0 <= low and high <= 1 else x.clamp(0, 1)  # long clips are not copied
+
+
+def one_batch(images: Sequence[Any]) -> torch.Tensor:
+    """A list of pictures [B, H, W, C] as one batch. Raises AigcError for different sizes."""
+    given = [torch.as_tensor(x) for x in images]
+    sizes = list(dict.fromkeys(tuple(x.shape[1:]) for x in given))
+    if len(sizes) != 1:
+        raise AigcError(
+            f"Expected pictures of one size, got {', '.join(map(str, sizes)) or 'none'}: scale them to one, with the host's "
+            "Upscale Image for example."
+        )
+    return given[0] if len(given) == 1 else torch.cat(given)
 
 
 def _even(x: torch.Tensor, dim: int) -> torch.Tensor:

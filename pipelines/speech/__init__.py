@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AigcError
@@ -54,4 +54,37 @@ def speak(
     )
 
 
-__all__ = ["AUTO", "DEFAULT", "LANGUAGES", "names", "speak"]
+def lines(text: str) -> list[str]:
+    """The lines of a text that say something; the whole text where none does, which `speak` then refuses."""
+    return [line.strip() for line in text.splitlines() if line.strip()] or [text]
+
+
+def speak_each(
+    texts: Sequence[str],
+    *,
+    voice: str = AUTO,
+    on_piece: Callable[[int, int], None] = lambda done, total: None,
+    stops: tuple[type[BaseException], ...] = (),
+    **given: Any,
+) -> list[dict[str, Any]]:
+    """A sound for each text, all by one voice: "auto" goes by what all of them are mostly in. given: as for `speak`.
+
+    on_piece: each text is an equal part of the whole. stops: end a single text with what was spoken; several are all or none.
+    """
+    if len(texts) == 1:
+        return [speak(texts[0], voice=voice, on_piece=on_piece, stops=stops, **given)]
+    if voice == AUTO:
+        from . import speaking, voices
+
+        voice = voices.chosen(AUTO, speaking.main_language("\n".join(texts), given.get("language", "auto")))
+    made = []
+    for number, text in enumerate(texts):
+
+        def on_part(done: int, total: int, before: int = number) -> None:
+            on_piece(before * total + done, len(texts) * total)
+
+        made.append(speak(text, voice=voice, on_piece=on_part, **given))
+    return made
+
+
+__all__ = ["AUTO", "DEFAULT", "LANGUAGES", "lines", "names", "speak", "speak_each"]

@@ -73,6 +73,7 @@ EXPECTED = {
     "AIGC_DecodeImage": ("Decode Image", "AIGC/decode"),
     "AIGC_DecodeVideo": ("Decode Video", "AIGC/decode"),
     "AIGC_SetType": ("Set Type", "AIGC/image"),
+    "AIGC_TalkingSlides": ("Talking Slides", "AIGC/video"),
     "AIGC_Speak": ("Speak", "AIGC/audio"),
     "AIGC_ComposeMusic": ("Compose Music", "AIGC/audio"),
     "AIGC_DecodeAudio": ("Decode Audio", "AIGC/decode"),

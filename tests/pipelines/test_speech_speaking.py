@@ -89,6 +89,27 @@ def test_progress_counts_the_pieces_and_a_stop_keeps_what_was_spoken(roots):
         say(roots, LONG, on_piece=stop_at(2))
 
 
+def test_lines_are_sounds_of_their_own_by_one_voice(roots):
+    seen: list[float] = []
+    texts = speech.lines("hello world\n\n  你好 \nthis is a long sentence\n")
+    assert texts == ["hello world", "你好", "this is a long sentence"] and speech.lines(" ") == [" "]
+    made = speech.speak_each(
+        texts, roots=roots, runtime=CPU, on_piece=lambda done, total: seen.append(done / total), stops=(KeyError,)
+    )
+    heard = [one["waveform"][0, 0].numpy() for one in made]
+    for text, one in zip(texts, heard):
+        assert np.array_equal(one, say(roots, text, voice="af_heart")), "mostly English: that voice, also for Chinese"
+    assert seen == sorted(seen) and seen[0] == 0 and seen[-1] == 1
+    (alone,) = speech.speak_each(["你好"], roots=roots, runtime=CPU)
+    assert np.array_equal(alone["waveform"][0, 0].numpy(), say(roots, "你好", voice="zf_xiaoxiao"))
+
+    def stopped(done: int, total: int) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        speech.speak_each(texts, roots=roots, runtime=CPU, on_piece=stopped, stops=(KeyError,))
+
+
 def test_pieces_are_joined_without_a_step():
     rate = 24000
     loud = np.sin(np.arange(rate) * 0.05).astype(np.float32) + 0.3  # ends and begins far from 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import av
@@ -22,7 +22,7 @@ from pipelines.media.loudness import integrated, true_peak
 from pipelines.runtime import Runtime
 from pipelines.score.scoring import score
 
-from ..nodes.canvas import fetch, images, query, run
+from ..nodes.canvas import Run, fetch, images, query, run
 from ..pipelines.chat_server import serving, words
 from ..pipelines.judges import judge_file
 
@@ -487,6 +487,88 @@ def test_compose_music_makes_two_sounds_and_keeps_the_opening(do, url):
     (melody,) = result.outputs[ids["Melody of the reel"]]["text"]
     assert "K:G" in melody and "G2 G A B A G B | c2 c d c B A G |" in melody
     assert len(images(url, result, ids["What sounds when"])) == 1
+
+
+def heard(url: str, result: Run, node: str) -> tuple[np.ndarray, int]:
+    """A saved sound [C, T] in -1..1, and its rate."""
+    (file,) = result.outputs[node]["audio"]
+    with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as opened:
+        stream = opened.streams.audio[0]
+        parts = np.concatenate([frame.to_ndarray() for frame in opened.decode(audio=0)], 1)
+        wide = parts.reshape(-1, stream.channels).T.astype(float)  # FLAC's frames are interleaved
+    return wide / 2 ** (8 * parts.itemsize - 1), stream.rate
+
+
+def shown(url: str, result: Run, node: str) -> tuple[list[np.ndarray], float, float]:
+    """Frames of a saved video, and how many seconds its pictures and its sound last."""
+    (file,) = result.outputs[node]["images"]
+    data = fetch(url, f"/view?{query(file)}")
+    with av.open(io.BytesIO(data)) as opened:
+        video, audio = opened.streams.video[0], opened.streams.audio[0]
+        seen, sounding = (float(stream.duration * stream.time_base) for stream in (video, audio))
+        frames = [frame.to_ndarray(format="rgb24").astype(float) for frame in opened.decode(video=0)]
+        assert len(frames) / video.average_rate == pytest.approx(seen)
+    return frames, seen, sounding
+
+
+def test_marketing_kit_makes_a_poster_a_voice_a_jingle_and_six_seconds_of_clip(do, url, speech_packages):
+    graph = json.loads((ROOT / "workflows" / "marketing_kit.json").read_text("utf-8"))
+    shipped = {node["title"]: node["widgets_values"] for node in graph["nodes"]}
+    assert shipped["Walk"][0] / shipped["Video"][0] == shipped["Six seconds"][1] == 6
+    fewer = {"Walk.frames": "12", "Video.fps": "2", "Draw.steps": "2", "Draw the clip.steps": "2"}
+    result, ids = do("marketing_kit", {**fewer, "Jingle.sound": "strings by formula"})
+    assert result.outputs[ids["Slogan"]]["text"][0].startswith("One cup, and the day is yours.")
+    (poster,) = images(url, result, ids["Poster"])
+    strip = poster[768:].astype(float)
+    assert poster.shape[1] == 768 and strip.min() < 40 and strip.std() > 20, "words below the picture"
+    frames, seen, sounding = shown(url, result, ids["Clip"])
+    assert len(frames) == 12 and seen == 6.0 and abs(sounding - seen) < 1 / 8, "within one frame of the shipped rate"
+    assert np.abs(frames[0] - frames[-1]).mean() > 20
+    jingle, rate = heard(url, result, ids["Save jingle"])
+    assert jingle.shape == (2, pytest.approx(7.5 * rate, abs=0.1 * rate)), "four bars, and what rings on"
+    voice, rate = heard(url, result, ids["Save voice"])
+    assert voice.shape[1] > 0.5 * rate and np.abs(voice).max() > 0.01
+
+
+def test_game_kit_makes_a_line_a_loop_that_closes_and_a_sheet_of_tiles(do, url, speech_packages):
+    def keep_the_music(prompt: dict, ids: dict) -> None:
+        ids["raw"] = "raw"
+        prompt["raw"] = {
+            "class_type": "SaveAudio",
+            "inputs": {"audio": [ids["Music"], 0], "filename_prefix": "raw"},
+        }
+
+    steps = {"Draw the portrait.steps": "2", "Draw tiles.steps": "2"}
+    result, ids = do("game_kit", {**steps, "Music.sound": "strings by formula"}, keep_the_music)
+    assert result.outputs[ids["Line"]]["text"][0].startswith("I have run the numbers.")
+    (portrait,), (sheet,) = (images(url, result, ids[title]) for title in ("Save portrait", "Save tiles"))
+    assert portrait.shape[1] == 512 and portrait.shape[0] > 512
+    tiles = sheet.reshape(3, 128, 3, 128, 3).swapaxes(1, 2).reshape(9, 128, 128, 3).astype(float)
+    assert min(np.abs(a - b).mean() for a, b in combinations(tiles, 2)) > 2
+    loop, rate = heard(url, result, ids["Save loop"])
+    assert loop.shape == (2, 16 * rate)
+    music, _ = heard(url, result, "raw")
+    body, tail = music[:, : 16 * rate], music[:, 16 * rate :]
+    assert tail.shape[1] > rate and np.abs(tail).max() > 0.05
+    body[:, : tail.shape[1]] += tail
+    body /= max(1, np.abs(body).max())
+    assert np.abs(loop - body).max() < 1e-3, "what rings on after the last bar sounds over the first"
+    line, _ = heard(url, result, ids["Save line"])
+    assert np.abs(line).max() > 0.01
+
+
+def test_talking_slideshow_holds_each_picture_as_long_as_its_line(do, url, speech_packages):
+    settings = {
+        "Lines.value": "hello world\nthis is a long sentence and now you try it",
+        "Pictures.value": "the sun\na whale",
+    }
+    result, ids = do("talking_slideshow", {**settings, "Draw.steps": "4"})
+    frames, seen, sounding = shown(url, result, ids["Video"])
+    assert seen == len(frames) / 8 and abs(sounding - seen) < 1 / 8, "within one frame"
+    steps = [np.abs(after - before).mean() for before, after in pairwise(frames)]
+    change = int(np.argmax(steps)) + 1
+    assert steps[change - 1] > 5 * sorted(steps)[-2], "one change"
+    assert 3 < change < len(frames) - change, "the longer line has the longer picture"
 
 
 @pytest.mark.parametrize("path", FILES, ids=stem)

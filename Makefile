@@ -6,8 +6,8 @@ BIN := .venv/bin
 setup:   ## .venv, torch, this pack and a ComfyUI; the second time in under a second
 	@$(PYTHON) scripts/bootstrap.py
 
-demo: setup   ## the shipped model makes pictures, without a browser and without a download of weights
-	@$(BIN)/aigc run workflows/text_to_image.json --output output/demo
+demo: setup   ## the shipped model draws, a judge scores and keeps the best; without a browser and without a download of weights
+	@$(BIN)/aigc run workflows/best_of.json --output output/demo
 
 canvas: setup   ## ComfyUI with this pack, in the browser
 	@$(BIN)/aigc canvas

@@ -102,6 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(report.as_json(), flush=True)
     else:
+        for line in report.told():
+            print(line, file=sys.stderr, flush=True)
         for path in report.outputs:
             print(path, flush=True)
     return report.code

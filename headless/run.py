@@ -55,6 +55,15 @@ class Report:
         for line in lines:
             print(line, file=sys.stderr, flush=True)
 
+    def told(self) -> list[str]:
+        """The scores for a person, a line a judge: pictogram, logit, higher is better: -7.63 -7.41"""
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in self.scores:
+            if isinstance(row, dict) and isinstance(row.get("score"), int | float):
+                found.setdefault((str(row.get("judge")), str(row.get("unit"))), []).append(f"{row['score']:.4g}")
+        named = ((", ".join(filter(None, (*key, "higher is better"))), scores) for key, scores in found.items())
+        return [f"{name}: {' '.join(scores)}" for name, scores in named]
+
     def as_json(self) -> str:
         body: dict[str, Any] = {
             "outputs": [str(path) for path in self.outputs],

@@ -9,7 +9,7 @@ import struct
 from headless.convert import UnknownNodes
 from headless.events import Event, Run, output_files, output_scores, preview_event
 from headless.progress import Progress
-from headless.run import execution_error_line, node_error_lines
+from headless.run import Report, execution_error_line, node_error_lines
 
 PROMPT = {
     "4": {"class_type": "AIGC_Sample", "inputs": {}, "_meta": {"title": "Sample"}},
@@ -62,3 +62,14 @@ def test_progress_is_plain_lines_without_a_terminal():
 
 def test_unknown_nodes_of_the_core_ask_for_a_newer_host():
     assert "update the host" in str(UnknownNodes([("New", "comfy-core")]))
+
+
+def test_scores_are_a_line_a_judge():
+    rows = [
+        {"judge": "pictogram", "unit": "logit", "index": 0, "score": -7.6312},
+        {"judge": "sharpness", "unit": "", "index": 0, "score": 0.5},
+        {"judge": "pictogram", "unit": "logit", "index": 1, "score": 12},
+        {"steps": 3},
+    ]
+    told = Report(scores=rows).told()
+    assert told == ["pictogram, logit, higher is better: -7.631 12", "sharpness, higher is better: 0.5"]

@@ -24,6 +24,7 @@ def measure() -> Iterator[Figure]:
 
     text = long_text(CHARACTERS)
     sizes: list[int] = []
+    peaks: list[int] = []
     try:
         speaking.prepared("Hello.", "auto", "auto", round_trip.roots(), None)
     except AigcError as error:
@@ -31,7 +32,9 @@ def measure() -> Iterator[Figure]:
     times: list[float] = []
 
     def on_piece(done: int, total: int) -> None:
-        sizes.append(status()["VmRSS"])
+        now = status()
+        sizes.append(now["VmRSS"])
+        peaks.append(now["VmHWM"])
         times.append(time.process_time())
 
     sound = speaking.speak(text, roots=round_trip.roots(), on_piece=on_piece)["waveform"][0, 0].numpy()
@@ -40,13 +43,19 @@ def measure() -> Iterator[Figure]:
     quarter = count // 4
     own = 4 * len(sound) * (1 - quarter / count) / 2**20
     growth = max(sizes[quarter:]) / 2**20 - max(sizes[: quarter + 1]) / 2**20 - own
-    detail = f"{len(text)} characters, {seconds:.0f} s of sound in {count} pieces, at most {max(sizes) / 2**20:.0f} MB"
+    detail = f"{len(text)} characters, {seconds:.0f} s of sound in {count} pieces, at most {max(peaks) / 2**20:.0f} MB"
     yield Figure(
         f"{len(text):,} characters: growth after a quarter",
         growth,
         "MB",
         bar=32,
         detail=f"{detail}; its own samples not counted",
+    )
+    yield Figure(
+        "growth of the peak after a quarter",
+        (peaks[-1] - peaks[quarter]) / 2**20 - own,
+        "MB",
+        detail="within pieces; a longer piece than those before it takes more",
     )
     used = times[-1] - times[0]
     yield Figure(

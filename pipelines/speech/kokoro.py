@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AigcError
+from . import floats
 
 RATE = 24000
 LONGEST = 510  # tokens of one call
@@ -41,15 +42,18 @@ def session(path: Path) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(floats.converted(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions have no common class
         raise AigcError(
             f"Expected an ONNX model in {path}, got {str(error)[:200]}. Delete its folder to download it again."
         ) from error
 
 
-def waveform(model: Any, sounds: str, style: Any, speed: float, last: bool = True) -> Any:
-    """[T] at 24 kHz, float32, of up to 510 tokens. style: [lengths, 256]. last: working memory is given back afterwards."""
+def waveform(model: Any, sounds: str, style: Any, speed: float) -> Any:
+    """[T] at 24 kHz, float32, of up to 510 tokens. style: [lengths, 256].
+
+    Its working memory is given back: kept, it would grow with every piece that is longer than those before it.
+    """
     import numpy as np
     import onnxruntime
 
@@ -60,8 +64,7 @@ def waveform(model: Any, sounds: str, style: Any, speed: float, last: bool = Tru
         "speed": np.array([speed], np.float32),
     }
     options = onnxruntime.RunOptions()
-    if last:
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return model.run(None, given, options)[0].reshape(-1)
 
 

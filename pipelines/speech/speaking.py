@@ -40,7 +40,7 @@ def speak(
     try:
         for number, piece in enumerate(said):
             on_piece(number, len(said))
-            wave = kokoro.waveform(model, piece.sounds, style, speed, last=number + 1 == len(said))
+            wave = kokoro.waveform(model, piece.sounds, style, speed)
             waves.append(pieces.trimmed(wave, kokoro.RATE))
         on_piece(len(said), len(said))
     except stops:

@@ -1,7 +1,7 @@
 """Kokoro's int8 file as a graph that calculates its sound in float32: the weights stay int8 in the file, the sound does not.
 
 The file rounds what every convolution hears to 256 steps between its lowest and its highest value, which is heard as a rough
-background. Both rewrites give the runtime fewer passes over the same numbers, which pays for the wider ones.
+background. Both rewrites give the runtime fewer passes over the same numbers, which pays for most of the wider ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def convolve_in_floats(graph: Graph) -> None:
     """Each convolution of integers, with what rounds its input, its bias and its output, becomes one of floats.
 
     DynamicQuantizeLinear -> ConvInteger (-> Add bias) -> Cast -> Mul is DequantizeLinear of the weight -> Conv. The runtime widens
-    each weight when its turn comes and gives the room back: a hundredth of the time, and a quarter of the memory of wide ones.
+    each weight when its turn comes and gives the room back; all of them wide at once would take four times the file.
     A convolution in another form stays as it is.
     """
     made = _made(graph)

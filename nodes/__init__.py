@@ -34,6 +34,7 @@ NODES = {
     "music": ("ComposeMusic",),
     "sound": ("MakeTone", "ShowSpectrogram", "MixAudio", "NormaliseLoudness"),
     "walk": ("WalkPrompts", "WalkLatents"),
+    "motion": ("AnimateLatents",),
     "lettering": ("SetType",),
     "slides": ("TalkingSlides",),
     "text": ("GenerateText",),

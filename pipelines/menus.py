@@ -19,5 +19,6 @@ DENOISERS = ("unet", "dit")  # kinds of train.denoisers
 OBJECTIVES = ("flow", "v", "epsilon")  # of train.diffusion
 ENDS = ("longest", "first")  # of media.mixing
 PEAKS = ("limit", "keep")  # of media.loudness
+MOTIONS = ("zoom in", "zoom out", "pan left", "pan right", "sway", "bounce", "spin", "appear")  # of models/motion
 WAYS = ("straight", "sphere")  # of stages.walking
 TONES = ("sine", "sweep", "pluck", "noise")  # of media.tones

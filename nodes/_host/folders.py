@@ -72,6 +72,11 @@ def font_folders() -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*map(Path, known), usual]))
 
 
+def motion_layers() -> Path:
+    """What sets the embedded model's stills in motion."""
+    return PACK / "models" / "motion" / "pictogram.safetensors"
+
+
 def music_model() -> Path:
     """The model that writes tunes."""
     return PACK / "models" / "music"

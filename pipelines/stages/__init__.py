@@ -1,5 +1,6 @@
 """Any diffusers pipeline in stages: each holds only its own weights, and together they equal the whole."""
 
+from .animated import animate
 from .control import add_control
 from .decode import decode_audio, decode_image, decode_sound, decode_video, encode_image
 from .encode import encode_prompt
@@ -12,6 +13,7 @@ from .walking import walk_latents, walk_prompts
 __all__ = [
     "add_control",
     "add_reference",
+    "animate",
     "decode_audio",
     "decode_image",
     "decode_sound",

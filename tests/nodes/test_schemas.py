@@ -67,6 +67,7 @@ EXPECTED = {
     "AIGC_NormaliseLoudness": ("Normalise Loudness", "AIGC/audio"),
     "AIGC_WalkPrompts": ("Walk Prompts", "AIGC/video"),
     "AIGC_WalkLatents": ("Walk Latents", "AIGC/video"),
+    "AIGC_AnimateLatents": ("Animate Latents", "AIGC/video"),
     "AIGC_GenerateText": ("Generate Text", "AIGC/text"),
     "AIGC_WritePrompt": ("Write Prompt", "AIGC/text"),
     "AIGC_WriteCopy": ("Write Copy", "AIGC/text"),

@@ -132,6 +132,17 @@ def test_walk_prompts_makes_a_clip_whose_prompts_are_their_frames(do, url):
     assert min(between) > 20
 
 
+def test_animate_makes_a_clip_of_each_still_that_moves(do, url):
+    result, ids = do("animate", {"Motion.frames": "4", "Draw.steps": "8"})
+    frames = [frame.astype(float) for frame in images(url, result, ids["Every frame"])]
+    (file,) = result.outputs[ids["Save"]]["images"]
+    with av.open(io.BytesIO(fetch(url, f"/view?{query(file)}"))) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(frames) == 12, "three stills of four frames"
+    for clip in (frames[:4], frames[4:8], frames[8:]):
+        middles = [np.nonzero((frame.min(-1) < 200).any(1))[0].mean() for frame in clip]
+        assert middles[0] - min(middles) > 15, "it jumps"
+
+
 def test_sound_tools_reaches_its_loudness_and_draws_it(do, url):
     result, ids = do("sound_tools", {})
     (file,) = result.outputs[ids["Save"]]["audio"]

@@ -1,0 +1,5 @@
+"""Motion for the stills of a picture model that knows none: layers of our own that carry a still's latent along a motion."""
+
+from .files import load, save
+
+__all__ = ["load", "save"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def save(path: Path, motion: Motion, *, scale: float, licence: str = "") -> None
     """Write the layers in float16, whole or not at all. scale: a LATENT times it has unit variance, as the layers take it."""
     from safetensors.torch import save_file
 
-    header = {"format": FORMAT, "shape": json.dumps(motion.shape.written()), "scale": str(scale), "licence": licence}
+    header = {"format": FORMAT, "shape": json.dumps(asdict(motion.shape)), "scale": str(scale), "licence": licence}
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

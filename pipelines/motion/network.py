@@ -9,7 +9,7 @@ frames make the frame's latent of what arrives.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +29,6 @@ class Shape:
     blocks: int = 4
     heads: int = 4
     signal: int = 128
-
-    def written(self) -> dict:
-        return {**asdict(self), "kinds": list(self.kinds)}
 
 
 class Signal(nn.Module):

@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
     parser.add_argument("--run", type=Path, default=Path("build/motion"))
-    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--minutes", type=float, default=72)
     parser.add_argument("--flow-steps", type=int, default=4000, help="steps of the flow alone, at the beginning")
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--frames", type=int, default=8)

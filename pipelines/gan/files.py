@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .. import whole
 from ..errors import AigcError
 from ..payloads import Design, Gan
 from . import build, foreign, naming, options
@@ -27,25 +27,14 @@ def save(
     path: Path, design: Design, networks: Mapping[str, nn.Module | Mapping[str, torch.Tensor]], *, licence: str = ""
 ) -> Gan:
     """Write a GAN to one .safetensors file, whole or not at all. networks: by PARTS. Raises AigcError for no generator."""
-    from safetensors.torch import save_file
-
     if not {"generator", "average"} & set(networks) or set(networks) - set(PARTS):
         raise AigcError(f"Expected networks of {', '.join(PARTS)}, a generator among them, got {', '.join(networks)}.")
     full = options(design)
     header = {"format": FORMAT, "kind": design.kind, "options": json.dumps(full), "licence": licence}
     states = {k: v.state_dict() if isinstance(v, nn.Module) else v for k, v in networks.items()}
     # Copied: two networks may share memory, which the format does not allow.
-    tensors = {f"{part}.{k}": v.detach().cpu().clone().contiguous() for part, s in states.items() for k, v in s.items()}
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(tensors, str(part), metadata=header)
-        part.chmod(0o644)  # safetensors makes it readable for its owner only
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    tensors = {f"{part}.{k}": v.detach().clone() for part, s in states.items() for k, v in s.items()}
+    whole.write(path, tensors, header)
     return Gan(path, design.kind, full, tuple(p for p in PARTS if p in networks), licence)
 
 

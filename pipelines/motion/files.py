@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
+from .. import whole
 from ..errors import AigcError
 from .network import Motion, Shape
 
-FORMAT = "aigc-motion-1"
+FORMAT = "aigc-motion-2"
 
 
 def save(path: Path, motion: Motion, *, scale: float, licence: str = "") -> None:
     """Write the layers in float16, whole or not at all. scale: a LATENT times it has unit variance, as the layers take it."""
-    from safetensors.torch import save_file
-
     header = {"format": FORMAT, "shape": json.dumps(asdict(motion.shape)), "scale": str(scale), "licence": licence}
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(
-            {k: v.detach().half().contiguous() for k, v in motion.state_dict().items()}, str(part), metadata=header
-        )
-        part.chmod(0o644)  # safetensors makes it readable for its owner only
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    whole.write(path, {k: v.half() for k, v in motion.state_dict().items()}, header)
 
 
 @lru_cache(maxsize=1)

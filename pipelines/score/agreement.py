@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .. import whole
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from ..sources import Roots
@@ -92,16 +93,11 @@ def fitted(latents: torch.Tensor, embeddings: torch.Tensor, ridge: float) -> tor
 
 def save(path: Path, discriminator: Discriminator, weight: torch.Tensor, middle: torch.Tensor, model: str) -> None:
     """Write a judge to one file, whole or not at all. model: the name of the model whose text encoder it needs."""
-    from safetensors.torch import save_file
-
     header = {
         "format": FORMAT, "model": model, "spec": json.dumps(asdict(discriminator.spec)),
         "calibration": json.dumps(discriminator.calibration),
     }  # fmt: skip
-    part = path.with_name(path.name + ".part")
-    save_file({"weight": weight.half().contiguous(), "middle": middle.float()}, str(part), metadata=header)
-    part.chmod(0o644)
-    part.replace(path)
+    whole.write(path, {"weight": weight.half(), "middle": middle.float()}, header)
 
 
 def recognised(path: Path, roots: Roots) -> Discriminator | None:

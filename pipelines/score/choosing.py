@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import AigcError
+from ..motion import Moved
 from ..payloads import Scores, Trace
 from ..walks import Walk
 
@@ -107,6 +108,9 @@ def _taken_latent(latent: Mapping[str, Any], places: Sequence[int], count: int) 
     walk = latent.get("aigc_walk")
     if isinstance(walk, Walk) and len(walk) == count:
         out["aigc_walk"] = walk.taken(places)
+    moved = latent.get("aigc_motion")
+    if isinstance(moved, Moved) and moved.fits(latent["samples"]):
+        out["aigc_motion"] = moved.taken(places, samples)
     mask = latent.get("noise_mask")
     if isinstance(mask, torch.Tensor) and len(mask) == count:
         out["noise_mask"] = mask[list(places)]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .. import whole
 from ..errors import AigcError
 from ..payloads import Discriminator, JudgeSpec
 from ..sources import Roots
@@ -73,8 +74,6 @@ def _frames(x: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 def save(path: Path, discriminator: Discriminator, net: PatchNet) -> None:
     """Write a judge to one file, whole or not at all."""
-    from safetensors.torch import save_file
-
     header = {
         "format": FORMAT,
         "spec": json.dumps(asdict(discriminator.spec)),
@@ -82,11 +81,7 @@ def save(path: Path, discriminator: Discriminator, net: PatchNet) -> None:
         "calibration": json.dumps(discriminator.calibration),
         "real": json.dumps(discriminator.real),
     }
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous().cpu() for k, v in net.state_dict().items()}, str(part), metadata=header)
-    part.chmod(0o644)  # safetensors makes it readable for its owner only
-    part.replace(path)
+    whole.write(path, net.state_dict(), header)
 
 
 def read_header(path: Path) -> tuple[Discriminator, NetConfig]:

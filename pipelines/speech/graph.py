@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GRAPH = 7  # of a model
-NODE, TENSOR = 1, 5  # of a graph
+NODE, TENSOR, RESULT = 1, 5, 12  # of a graph
 INPUT, OUTPUT, KIND, ATTRIBUTE = 1, 2, 4, 5  # of a node
 DIMENSION, TYPE, NAME, RAW = 1, 2, 8, 9  # of a tensor
 FLOAT, INT64 = 1, 7
@@ -65,7 +65,7 @@ def read(content: bytes) -> tuple[Graph, list[Field]]:
                 tensors[_text(value, NAME)] = value
             else:
                 rest.append((number, value))
-                if number == 12:
+                if number == RESULT:
                     outputs.add(_text(value, 1))
     except (StopIteration, LookupError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"no ONNX model ({error})") from error

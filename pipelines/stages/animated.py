@@ -12,6 +12,7 @@ from .. import motion as layers
 from ..errors import AigcError
 from ..payloads import Model, Trace
 from ..runtime import Runtime
+from .decode import decode_image
 from .latents import check, geometry
 from .pipe import decoder_name, skeleton
 
@@ -51,8 +52,9 @@ def animate(
             f"{shape.side}] (128 x 128 pixels), got {list(samples.shape)}: load that model and leave width and height at 0. For "
             "others take a video model, or Walk Latents."
         )
-    made = []
+    pictures = decode_image(model, {"samples": samples}, runtime=runtime).movedim(-1, 1) * 2 - 1
     phases = torch.linspace(0, 1, frames + 1)[:-1] if loop else torch.linspace(0, 1, frames)
+    made, moves = [], []
     with runtime.placed([net]):
         told = {
             "kinds": torch.tensor([shape.kinds.index(motion)]),
@@ -60,10 +62,17 @@ def animate(
             "strengths": torch.tensor([strength]),
         }
         told = {name: value.to(runtime.device) for name, value in told.items()}
-        for still in samples.split(1):
+        for still, picture in zip(samples.split(1), pictures.split(1)):
             runtime.check_interrupt()
-            clip = net(still.to(runtime.device, torch.float32) * scale, **told)
+            way = net.flow(picture.to(runtime.device), **told)
+            clip = net(still.to(runtime.device, torch.float32) * scale, way, **told)
             made.append((clip / scale).cpu())
+            moves.append(way[0].cpu())
     clips = torch.cat(made)
+    rows = tuple(row for row in range(len(samples)) for _ in range(frames))
     size = {"height": form.spatial * shape.side, "width": form.spatial * shape.side}
-    return {"samples": clips, "aigc": Trace(form.family, clips, arguments=size)}
+    return {
+        "samples": clips,
+        "aigc": Trace(form.family, clips, arguments=size),
+        "aigc_motion": layers.Moved(clips, pictures, rows, torch.cat(moves), path),
+    }

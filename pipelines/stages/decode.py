@@ -11,6 +11,7 @@ import torch
 
 from .. import spill
 from ..errors import AigcError
+from ..motion import Moved
 from ..payloads import Model, Trace
 from ..runtime import Runtime
 from ..walks import Walk
@@ -156,7 +157,9 @@ def _decode(
         size = size or (walk.at_once if isinstance(walk, Walk) and not dim else 0)
         parts = z.split(size or len(z), dim)
         out = torch.cat([decoded(pipe, decoder, part, args, kwargs) for part in parts], dim)
-        return _processed(pipe, _cropped(pipe, out, latents))
+        out = _processed(pipe, _cropped(pipe, out, latents))
+    moved = latents.get("aigc_motion")
+    return moved.redrawn(out, runtime) if isinstance(moved, Moved) and moved.fits(samples) else out
 
 
 def _beside(latents: Mapping[str, Any], shape: Geometry, rows: int) -> tuple[Beside, ...]:

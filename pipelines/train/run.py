@@ -218,11 +218,14 @@ def _open(sitting: Sitting, settings: dict[str, Any]) -> None:
     if (folder / LAST).exists():
         known = about(folder)
         known.pop("steps")
+        before, now = (part["course"].get("steps", 0) for part in (known, settings))
+        if now > before > 0:  # of a run whose rate falls towards the end: a longer one falls later
+            known["course"]["steps"] = now
         differs = sorted(_differences(known, settings))
         if differs:
             raise AigcError(
-                f"Expected the settings of the run in {folder}, got others ({'; '.join(differs)}): set them as they were, or "
-                "choose another name for a new run."
+                f"Expected the settings of the run in {folder}, got others ({'; '.join(differs)}): set them as they were, as "
+                "Resume Training does, or choose another name for a new run."
             )
         _load(sitting)
     part = path.with_name(f".{path.name}.part")

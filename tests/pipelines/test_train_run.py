@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -300,6 +301,16 @@ def test_the_rate_rises_and_falls_and_seeds_of_neighbours_differ() -> None:
     assert rates[50:] == sorted(rates[50:], reverse=True)
     seeds = {run.mixed(seed, step) for seed in range(4) for step in range(-1, 200)}
     assert len(seeds) == 4 * 201 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_run_whose_rate_falls_goes_on_beyond_its_end_and_not_with_less(tmp_path: Path) -> None:
+    run.train(objective(), feed, COURSE, tmp_path, DESIGN)
+    longer = replace(COURSE, steps=40)
+    sitting = run.train(objective(), feed, longer, tmp_path, DESIGN)
+    assert sitting.step == 40 and run.about(tmp_path)["steps"] == run.about(tmp_path)["course"]["steps"] == 40
+    assert [row["step"] for row in metrics.read(tmp_path) if "examined" in row][-2:] == [32, 40]
+    with pytest.raises(AigcError, match=r"course steps 40 there, 24 here.*as Resume Training does"):
+        run.train(objective(), feed, COURSE, tmp_path, DESIGN)
 
 
 def test_a_torn_line_of_the_log_is_passed_over(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/motion/pictogram.safetensors"))
     args = parser.parse_args()
     layers = Motion(Shape(KINDS))
-    layers.load_state_dict(torch.load(args.run / "last.pt", weights_only=True)["average"])
+    layers.load_state_dict(torch.load(args.run / "redraw.pt", weights_only=True)["average"])
     motion.save(args.out, layers, scale=SCALING, licence="Apache-2.0")
     print(args.out, args.out.stat().st_size, "bytes")
 

@@ -1,9 +1,11 @@
 """Train the motion layers of the embedded model on clips that are made while it runs.
 
-    python -m training.motion.train --work build/pictogram --model models/pictogram --run build/motion --minutes 72
+    python -m training.motion.train --work build/pictogram --model models/pictogram --run build/motion
 
 Each clip is a training picture carried along one of the motions of ``training.motion.clips``; no clip has a word. The picture
-model stays as it is: its encoder gives the latents, its decoder is looked through. Run again to go on.
+model stays as it is: its encoder gives the latents, its decoder is looked through. Three parts learn one after another, each with
+the ones before it as they came out: the flow, by the maps that were meant; the layers that draw latents, and those that draw the
+decoded frames once more, by what the clips show. Run again to go on.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import math
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +31,7 @@ from . import clips
 
 AVERAGE, NOISE, CELL = 0.998, 0.25, 16
 KINDS = tuple(kind for kind in clips.PATHS if kind != "still")
+STEPS = {"flow": 12000, "latents": 4000, "redraw": 3000}
 
 
 @torch.no_grad()
@@ -40,13 +44,19 @@ def linear(vae: Any) -> tuple[Tensor, Tensor]:
 
 
 class Drawn(NamedTuple):
-    """stills uint8 [B, S, S, 3], kinds [B], phases [B, F], strengths [B], moves [B, F, 2, 3]."""
+    """stills uint8 [B, S, S, 3] and decoded ones, what the decoder makes of them; kinds [B], phases [B, F], strengths [B],
+    moves [B, F, 2, 3]."""
 
     stills: np.ndarray
+    decoded: np.ndarray
     kinds: Tensor
     phases: Tensor
     strengths: Tensor
     moves: Tensor
+
+    @property
+    def told(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.kinds, self.phases, self.strengths
 
     def frames(self) -> np.ndarray:
         """uint8 [B * F, S, S, 3]."""
@@ -66,7 +76,15 @@ class Clips:
         kept = np.load(work / "pictures.npz")
         self.pictures, self.vae = kept["pictures"], vae
         self.matrix, self.bias = linear(vae)
-        self.boxes = [clips.box(picture) for picture in self.pictures]
+        parts = np.array_split(self.pictures, len(self.pictures) // 32)
+        self.decoded = np.concatenate([self.seen(self.latents(part)) for part in parts])
+        self.boxes = [clips.box(picture) for picture in self.decoded]  # a motion fits what is seen
+
+    @torch.no_grad()
+    def seen(self, latents: Tensor) -> np.ndarray:
+        """[N, C, H, W] -> uint8 [N, S, S, 3]."""
+        pixels = self.vae.decode(latents / SCALING).sample.permute(0, 2, 3, 1)
+        return (pixels / 2 + 0.5).clamp(0, 1).mul(255).round().byte().numpy()
 
     def draw(self, number: int, count: int, frames: int) -> Drawn:
         """Clips of so many frames; half of them are parts of a motion."""
@@ -85,9 +103,12 @@ class Clips:
             at = np.linspace(0, 1, frames) if whole else np.clip(first + step * np.arange(frames), 0, 1)
             rows.append((index, mirrored, kind, strength, at, clips.path(KINDS[kind], where, at, strength)))
         index, mirrored, kind, strength, at, path = zip(*rows)
-        stills = [np.ascontiguousarray(p[:, ::-1]) if m else p for p, m in zip(self.pictures[list(index)], mirrored)]
+        stills, decoded = (
+            np.stack([p[:, ::-1] if m else p for p, m in zip(whole[list(index)], mirrored)])
+            for whole in (self.pictures, self.decoded)
+        )
         numbers = [torch.tensor(np.array(part), dtype=torch.float32) for part in (at, strength, path)]
-        return Drawn(np.stack(stills), torch.tensor(kind), *numbers)
+        return Drawn(stills, decoded, torch.tensor(kind), *numbers)
 
     def latents(self, pictures: np.ndarray) -> Tensor:
         """uint8 [N, S, S, 3] -> [N, C, H, W]."""
@@ -112,26 +133,119 @@ def new(vae: Any, seed: int = 0) -> Motion:
     return Motion(Shape(KINDS, channels=vae.config.latent_channels))
 
 
-def losses(motion: Motion, source: Clips, number: int, args: Any) -> dict[str, Tensor]:
-    """Of step `number`. The flow learns first, by the maps that were meant; then everything else learns what the clips show."""
-    if number < args.flow_steps:
-        drawn = source.draw(number, 64, 8)
-        found = motion.flow(source.noisy(drawn, number), drawn.kinds, drawn.phases, drawn.strengths)
-        return {"flow": apart(found, drawn.moves)}
+def flow_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[str, Tensor]:
+    """Of the flow: how far from the maps that were meant."""
+    drawn = source.draw(number, 64, 8)
+    return {"flow": apart(motion.flow(signed(drawn.decoded), *drawn.told), drawn.moves)}
+
+
+def chosen(count: int, number: int, seen: int) -> Tensor:
+    """The frames of a step that are looked at as pictures."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(number))[:seen]
+
+
+def latents_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[str, Tensor]:
+    """Of the layers that draw latents: as latents, and some as pictures."""
     drawn = source.draw(number, args.clips, args.frames)
-    made = motion(source.noisy(drawn, number), drawn.kinds, drawn.phases, drawn.strengths)
-    meant = drawn.frames()
-    chosen = torch.randperm(len(made), generator=torch.Generator().manual_seed(number))[: args.seen]
-    seen = source.vae.decode(made[chosen] / SCALING).sample
+    with torch.no_grad():
+        moves = motion.flow(signed(drawn.decoded), *drawn.told)
+    made, meant = motion(source.noisy(drawn, number), moves, *drawn.told), drawn.frames()
+    some = chosen(len(made), number, args.seen)
+    seen = source.vae.decode(made[some] / SCALING).sample
     return {
         "latent": F.mse_loss(made, source.latents(meant)),
-        "picture": 2 * reconstruction_loss(seen, signed(meant[chosen.numpy()])),
+        "picture": 2 * reconstruction_loss(seen, signed(meant[some.numpy()])),
     }
 
 
-def annealed(rate: float, share: float, step: int) -> float:
+def redraw_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[str, Tensor]:
+    """Of the layers that draw decoded frames once more, beside the still as it was sampled and decoded."""
+    drawn = source.draw(number, args.clips, args.frames)
+    with torch.no_grad():
+        latents = source.noisy(drawn, number)
+        stills = source.vae.decode(latents / SCALING).sample.clamp(-1, 1)
+        moves = motion.flow(stills, *drawn.told)
+        made = motion(latents, moves, *drawn.told)
+        some = chosen(len(made), number, args.seen)
+        frames = source.vae.decode(made[some] / SCALING).sample.clamp(-1, 1)
+    rows = some // args.frames
+    seen = motion.redrawn(frames, stills[rows], moves.flatten(0, 1)[some][:, None])
+    return {"picture": reconstruction_loss(seen, signed(drawn.frames()[some.numpy()]))}
+
+
+LOSSES: dict[str, Callable[[Motion, Clips, int, Any], dict[str, Tensor]]] = {
+    "flow": flow_loss,
+    "latents": latents_loss,
+    "redraw": redraw_loss,
+}
+
+
+def parts_of(motion: Motion) -> dict[str, list[torch.nn.Parameter]]:
+    """What each part trains."""
+    apart = {"flow": list(motion.flow.parameters()), "redraw": list(motion.redraw.parameters())}
+    others = {id(p) for part in apart.values() for p in part}
+    return {**apart, "latents": [p for p in motion.parameters() if id(p) not in others]}
+
+
+def annealed(rate: float, step: int, steps: int) -> float:
     """A short way up, then half a cosine down to a fiftieth."""
-    return rate * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share))))
+    return rate * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, step / steps))))
+
+
+class Training:
+    """One part of the layers learns; its checkpoint is `<part>.pt` of the run, with all the layers in it."""
+
+    def __init__(self, part: str, motion: Motion, source: Clips, args: Any) -> None:
+        self.part, self.motion, self.source, self.args = part, motion, source, args
+        self.steps, self.done, self.path = args.steps[part], 0, args.run / f"{part}.pt"
+        self.weights = parts_of(motion)[part]
+        self.optimizer = torch.optim.AdamW(self.weights, lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
+        if self.path.exists():
+            kept = torch.load(self.path, weights_only=True)
+            motion.load_state_dict(kept["motion"])
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.average, self.done = kept["average"], kept["done"]
+        else:
+            self.average = {k: v.detach().clone() for k, v in motion.state_dict().items()}
+
+    def save(self) -> None:
+        """Whole or not at all."""
+        kept = {"motion": self.motion.state_dict(), "average": self.average, "done": self.done}
+        torch.save({**kept, "optimizer": self.optimizer.state_dict()}, self.path.with_suffix(".part"))
+        self.path.with_suffix(".part").replace(self.path)
+
+    def step(self) -> dict[str, float]:
+        """One; the terms of its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = annealed(self.args.rate, self.done, self.steps)
+        terms = LOSSES[self.part](self.motion, self.source, self.done, self.args)
+        self.optimizer.zero_grad()
+        sum(terms.values(), torch.zeros(())).backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimizer.step()
+        self.done += 1
+        decay = min(AVERAGE, self.done / (9 + self.done))
+        for name, value in self.motion.state_dict().items():
+            self.average[name].lerp_(value.detach(), 1 - decay)
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    def run(self) -> None:
+        """To the end of this part, and take on its average."""
+        self.motion.requires_grad_(False)
+        for weight in self.weights:
+            weight.requires_grad_(True)
+        begun, rows = time.monotonic(), []
+        while self.done < self.steps:
+            rows.append(self.step())
+            if self.done % 20 == 0:
+                means = {name: round(float(np.mean([row[name] for row in rows[-20:]])), 4) for name in rows[-1]}
+                line = {"part": self.part, "step": self.done, "seconds": round(time.monotonic() - begun), **means}
+                with (self.args.run / "log.jsonl").open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+            if self.done % 200 == 0:
+                self.save()
+        self.motion.load_state_dict(self.average)
+        self.save()
 
 
 def main() -> None:
@@ -142,64 +256,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
     parser.add_argument("--run", type=Path, default=Path("build/motion"))
-    parser.add_argument("--minutes", type=float, default=72)
-    parser.add_argument("--flow-steps", type=int, default=4000, help="steps of the flow alone, at the beginning")
+    parser.add_argument("--steps", type=int, nargs=3, default=list(STEPS.values()), help="of " + ", ".join(STEPS))
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--seen", type=int, default=8, help="frames a step that are looked at as pictures")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    args.steps = dict(zip(STEPS, args.steps, strict=True))
     torch.set_num_threads(args.threads)
     vae: Any = (
         AutoencoderTiny.from_pretrained(args.model / "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
     )
     source, motion = Clips(args.work, vae), new(vae)
-    print(sum(p.numel() for p in motion.parameters()), "weights")
-    average = {k: v.detach().clone() for k, v in motion.state_dict().items()}
-    optimizer = torch.optim.AdamW(motion.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
     args.run.mkdir(parents=True, exist_ok=True)
-    done, spent, flow_seconds = 0, 0.0, 0.0
-    if (args.run / "last.pt").exists():
-        kept = torch.load(args.run / "last.pt", weights_only=True)
-        motion.load_state_dict(kept["motion"])
-        optimizer.load_state_dict(kept["optimizer"])
-        average, done, spent = kept["average"], kept["done"], kept["spent"]
-        flow_seconds = kept["flow_seconds"]
-    begun, rows = time.monotonic(), []
-
-    def save() -> None:
-        state = {"motion": motion.state_dict(), "average": average, "optimizer": optimizer.state_dict(), "done": done}
-        spans = {"spent": spent + time.monotonic() - begun, "flow_seconds": flow_seconds}
-        torch.save({**state, **spans}, args.run / "part.pt")
-        (args.run / "part.pt").replace(args.run / "last.pt")
-
-    while (passed := spent + time.monotonic() - begun) < args.minutes * 60:
-        first = done < args.flow_steps
-        if done == args.flow_steps:
-            flow_seconds = passed
-        motion.flow.requires_grad_(first)
-        step = done if first else done - args.flow_steps
-        share = done / args.flow_steps if first else (passed - flow_seconds) / (args.minutes * 60 - flow_seconds)
-        for group in optimizer.param_groups:
-            group["lr"] = annealed(args.rate, share, step)
-        parts = losses(motion, source, done, args)
-        optimizer.zero_grad()
-        sum(parts.values(), torch.zeros(())).backward()
-        torch.nn.utils.clip_grad_norm_(motion.parameters(), 1.0)
-        optimizer.step()
-        done += 1
-        decay = min(AVERAGE, (1 + step) / (10 + step))
-        for name, value in motion.state_dict().items():
-            average[name].lerp_(value.detach(), 1 - decay)
-        rows.append({name: float(part.detach()) for name, part in parts.items()})
-        if done % 20 == 0:
-            means = {name: round(float(np.mean([row[name] for row in rows[-20:]])), 4) for name in parts}
-            with (args.run / "log.jsonl").open("a") as file:
-                file.write(json.dumps({"step": done, "seconds": round(passed), **means}) + "\n")
-        if done % 200 == 0:
-            save()
-    save()
+    print(sum(p.numel() for p in motion.parameters()), "weights")
+    for part in STEPS:
+        Training(part, motion, source, args).run()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from . import clips
 
 AVERAGE, NOISE, CELL = 0.998, 0.25, 16
 KINDS = tuple(kind for kind in clips.PATHS if kind != "still")
-STEPS = {"flow": 12000, "latents": 4000, "redraw": 3000}
+REDRAWN = 2  # clips a step: of few, as many frames are looked at
+STEPS = {"flow": 12000, "latents": 4000, "redraw": 1600}
 
 
 @torch.no_grad()
@@ -58,10 +59,11 @@ class Drawn(NamedTuple):
     def told(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.kinds, self.phases, self.strengths
 
-    def frames(self) -> np.ndarray:
-        """uint8 [B * F, S, S, 3]."""
-        every = zip(self.stills, self.moves.double().numpy(), strict=True)
-        return np.stack([clips.carried(still, move) for still, path in every for move in path])
+    def frames(self, some: Tensor | None = None) -> np.ndarray:
+        """uint8 [B * F, S, S, 3], or only those at some places."""
+        moves, frames = self.moves.double().flatten(0, 1).numpy(), self.moves.shape[1]
+        places = range(len(moves)) if some is None else some.tolist()
+        return np.stack([clips.carried(self.stills[place // frames], moves[place]) for place in places])
 
 
 def signed(pictures: np.ndarray) -> Tensor:
@@ -160,7 +162,7 @@ def latents_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[
 
 def redraw_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[str, Tensor]:
     """Of the layers that draw decoded frames once more, beside the still as it was sampled and decoded."""
-    drawn = source.draw(number, args.clips, args.frames)
+    drawn = source.draw(number, REDRAWN, args.frames)
     with torch.no_grad():
         latents = source.noisy(drawn, number)
         stills = source.vae.decode(latents / SCALING).sample.clamp(-1, 1)
@@ -170,7 +172,7 @@ def redraw_loss(motion: Motion, source: Clips, number: int, args: Any) -> dict[s
         frames = source.vae.decode(made[some] / SCALING).sample.clamp(-1, 1)
     rows = some // args.frames
     seen = motion.redrawn(frames, stills[rows], moves.flatten(0, 1)[some][:, None])
-    return {"picture": reconstruction_loss(seen, signed(drawn.frames()[some.numpy()]))}
+    return {"picture": reconstruction_loss(seen, signed(drawn.frames(some)))}
 
 
 LOSSES: dict[str, Callable[[Motion, Clips, int, Any], dict[str, Tensor]]] = {

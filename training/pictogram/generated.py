@@ -3,10 +3,10 @@
     python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 4
     python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 1 --broad
 
-Every training picture is asked for by a caption of its own, once a round, with the model's own defaults. A broad round
-strays: unknown words, two things at once, few steps, guidance from none to too much, so that the judge does not take a
-mess that it never met for real. Each run adds rounds; ``generated.pt`` holds ``latents`` [N, 40, 8, 8] in the UNet's space
-and ``index`` [N], the picture that was meant.
+Every training picture is asked for by a caption of its own, once a round, with 15 steps and guidance 3 unless others are asked
+for. A broad round strays: unknown words, two things at once, few steps, guidance from none to too much, so that the judge does
+not take a mess that it never met for real. Each run adds rounds; ``generated.pt`` holds ``latents`` [N, 40, 8, 8] in the UNet's
+space and ``index`` [N], the picture that was meant.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument(
         "--first", type=int, default=0, help="number of the first round where there is none: other seeds"
     )
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--broad", action="store_true", help="rounds that stray from what the model was trained on")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -75,7 +77,8 @@ def main() -> None:
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             seed = 1_000_000 * (number + 1) + start
-            captions, options = [sampler.caption(i) for i in batch], {}
+            captions = [sampler.caption(i) for i in batch]
+            options: dict[str, Any] = {"steps": args.steps, "guidance": args.guidance}
             if args.broad:
                 captions = [strayed(caption, sampler.dice) for caption in captions]
                 options = {"steps": sampler.dice.randint(3, 20), "guidance": sampler.dice.uniform(1, 8)}

@@ -52,7 +52,9 @@ def animate(
             f"{shape.side}] (128 x 128 pixels), got {list(samples.shape)}: load that model and leave width and height at 0. For "
             "others take a video model, or Walk Latents."
         )
-    pictures = decode_image(model, {"samples": samples}, runtime=runtime).movedim(-1, 1) * 2 - 1
+    stills = samples.split(1)  # each as if it were alone
+    pictures = torch.cat([decode_image(model, {"samples": still}, runtime=runtime) for still in stills])
+    pictures = pictures.movedim(-1, 1) * 2 - 1
     phases = torch.linspace(0, 1, frames + 1)[:-1] if loop else torch.linspace(0, 1, frames)
     made, moves = [], []
     with runtime.placed([net]):
@@ -62,7 +64,7 @@ def animate(
             "strengths": torch.tensor([strength]),
         }
         told = {name: value.to(runtime.device) for name, value in told.items()}
-        for still, picture in zip(samples.split(1), pictures.split(1)):
+        for still, picture in zip(stills, pictures.split(1)):
             runtime.check_interrupt()
             way = net.flow(picture.to(runtime.device), **told)
             clip = net(still.to(runtime.device, torch.float32) * scale, way, **told)

@@ -31,7 +31,8 @@ class Moved:
 
     def fits(self, samples: Tensor) -> bool:
         """Whether these are still the frames that were made."""
-        return samples is self.samples or (samples.shape == self.samples.shape and torch.equal(samples, self.samples))
+        same = samples.shape == self.samples.shape
+        return samples is self.samples or (same and torch.equal(samples.cpu(), self.samples.cpu()))
 
     def taken(self, places: Sequence[int], samples: Tensor) -> Moved:
         """Of the frames at `places`, which `samples` are."""

@@ -32,7 +32,8 @@ def _measured(folder: Path) -> Iterator[Figure]:
 
     began, spent = time.perf_counter(), time.process_time()
     model = evaluate.opened(folder)
-    (clip,) = evaluate.clips_of(model, LAYERS, ["a penguin"], "bounce")
+    prompts = ["a penguin"]
+    (clip,) = evaluate.clips_of(model, LAYERS, prompts, evaluate.stills_of(model, prompts), "bounce")
     wall, spent = time.perf_counter() - began, time.process_time() - spent
     yield Figure(
         f"motion: a prompt to {len(clip.frames)} frames", wall, "s", bar=20,

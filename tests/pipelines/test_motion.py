@@ -132,7 +132,8 @@ def test_the_decoder_looks_back_at_the_still_of_frames_that_are_unchanged(model,
 def test_shipped_motions_are_recognised_and_keep_their_subject(model):
     prompts = ["a penguin"]
     judge = evaluate.agreement(ROOT / "models")
-    found = [clip for kind in MOTIONS for clip in evaluate.clips_of(model, SHIPPED, prompts, kind)]
+    stills = evaluate.stills_of(model, prompts)
+    found = [clip for kind in MOTIONS for clip in evaluate.clips_of(model, SHIPPED, prompts, stills, kind)]
     right = [flow.recognised(clip.frames, clip.still) == clip.kind for clip in found]
     assert np.mean(right) >= 0.8
     assert np.mean([evaluate.kept(model, judge, clip) for clip in found]) >= 0.85

@@ -37,13 +37,13 @@ RUNTIME = Runtime("cpu")
 
 
 class Clip(NamedTuple):
-    """One that was made: a still uint8 [S, S, 3], frames [F, S, S, 3], plain ones decoded without the still, moves [F, 2, 3]."""
+    """One that was made: a still uint8 [S, S, 3], frames [F, S, S, 3], their latents [F, C, H, W] and moves [F, 2, 3]."""
 
     prompt: str
     kind: str
     still: np.ndarray
     frames: np.ndarray
-    plain: np.ndarray
+    latents: torch.Tensor
     moves: np.ndarray
 
     @property
@@ -62,13 +62,17 @@ def pictures(model: Any, latents: dict[str, Any]) -> np.ndarray:
     return (stages.decode_image(model, latents, runtime=RUNTIME).numpy() * 255).round().astype(np.uint8)
 
 
-def clips_of(model: Any, motion: Path, prompts: list[str], kind: str) -> Iterator[Clip]:
-    """One of each prompt."""
+def stills_of(model: Any, prompts: list[str]) -> dict[str, Any]:
+    """LATENT, a row a prompt."""
     conditioning = stages.encode_prompt(model, prompts, [""], runtime=RUNTIME)
     empty = stages.empty_latents(model, batch_size=len(prompts), runtime=RUNTIME)
-    stills = stages.sample(model, conditioning, empty, steps=STEPS, cfg=GUIDANCE, runtime=RUNTIME)
+    return stages.sample(model, conditioning, empty, steps=STEPS, cfg=GUIDANCE, runtime=RUNTIME)
+
+
+def clips_of(model: Any, motion: Path, prompts: list[str], stills: dict[str, Any], kind: str) -> Iterator[Clip]:
+    """One of each still; prompts: what they show."""
     moved = stages.animate(model, stills, motion=kind, frames=FRAMES, path=motion, runtime=RUNTIME)
-    made = pictures(model, moved), pictures(model, {"samples": moved["samples"]}), moved["aigc_motion"].moves.numpy()
+    made = pictures(model, moved), moved["samples"], moved["aigc_motion"].moves.numpy()
     for row, (prompt, still) in enumerate(zip(prompts, pictures(model, stills), strict=True)):
         yield Clip(prompt, kind, still, *(part[row * FRAMES : (row + 1) * FRAMES] for part in made))
 
@@ -105,10 +109,13 @@ def evaluate(folder: Path, motion: Path, each: int) -> tuple[dict[str, Any], lis
     names = [concept.name for concept in load_concepts(folder / "vocabulary.json")]
     every = len(names) / (each * len(MOTIONS))
     prompts = [names[int((i + 0.5) * every)] for i in range(each * len(MOTIONS))]
-    made = [c for k, kind in enumerate(MOTIONS) for c in clips_of(model, motion, prompts[k :: len(MOTIONS)], kind)]
+    made: list[Clip] = []
+    for k, kind in enumerate(MOTIONS):
+        mine = prompts[k :: len(MOTIONS)]
+        made += clips_of(model, motion, mine, stills_of(model, mine), kind)
     found = [flow.recognised(clip.frames, clip.still) for clip in made]
     shares = [kept(model, judge, clip) for clip in made]
-    plain = [kept(model, judge, clip._replace(frames=clip.plain)) for clip in made]
+    plain = [kept(model, judge, c._replace(frames=pictures(model, {"samples": c.latents}))) for c in made]
     off = [float(apart(torch.from_numpy(c.moves), torch.from_numpy(c.meant).float())) * SIDE / 2 for c in made]
     by_kind = {kind: [f == kind for f, c in zip(found, made) if c.kind == kind] for kind in MOTIONS}
     figures: dict[str, Any] = {

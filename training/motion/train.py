@@ -32,7 +32,7 @@ from . import clips
 AVERAGE, NOISE, CELL = 0.998, 0.25, 16
 KINDS = tuple(kind for kind in clips.PATHS if kind != "still")
 REDRAWN = 2  # clips a step: of few, as many frames are looked at
-STEPS = {"flow": 12000, "latents": 4000, "redraw": 1600}
+STEPS = {"flow": 12000, "latents": 2400, "redraw": 1600}
 
 
 @torch.no_grad()

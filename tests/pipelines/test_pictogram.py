@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.pictogram import captions, evaluate, recolour
+from training.pictogram import captions, evaluate, recolour, steady
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "pictogram"
 
@@ -46,6 +46,12 @@ def test_chinese_and_emoji_tokenise_losslessly(pipe, concepts):
             plain = text.replace("\ufe0f", "").lower()
             assert pipe.tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == plain
     assert pipe.tokenizer.model_max_length == captions.LENGTH
+
+
+def test_foreign_words_take_no_kept_word_from_its_place():
+    tokens, places = steady.disturb([[5], [6, 7]], [[90, 91]], random.Random(3))
+    assert sorted(tokens) == [5, 6, 7, 90, 91] and [t for t, place in zip(tokens, places) if place == 0] == [90, 91]
+    assert {t: place for t, place in zip(tokens, places) if place} == {5: 1, 6: 2, 7: 3}
 
 
 def test_held_out_pairs_are_never_captioned(concepts):

@@ -1,6 +1,9 @@
 """Write the averaged weights as a diffusers folder that plain ``StableDiffusionPipeline.from_pretrained`` loads.
 
-python -m training.pictogram.export --work build/pictogram --model models/pictogram
+    python -m training.pictogram.export --work build/pictogram --run RUN/model --text-encoder build/steady/text_encoder
+
+The parts come from the ``model`` folder of a run on the canvas, or without ``--run`` from what ``vae.py``, ``text.py`` and
+``diffusion.py`` left in the work folder. The UNet becomes float16: half the download, and read back it draws the same.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler
+from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel
 
@@ -64,19 +68,31 @@ def reference_grid(pictures: np.ndarray) -> Image.Image:
     return Image.fromarray(grid)
 
 
-def export(work: Path, model: Path) -> int:
-    """Write every file of the model but its card. Returns the number of training samples behind it."""
+def averaged(work: Path) -> UNet2DConditionModel:
+    """The averaged UNet in the checkpoint of ``diffusion.py``."""
     state = torch.load(work / "checkpoint.pt", weights_only=True)
     unet = new_unet()
     with torch.no_grad():
         for parameter, average in zip(unet.parameters(), state["average"], strict=True):
             parameter.copy_(average)
+    return unet
+
+
+def export(work: Path, model: Path, run: Path | None = None, text_encoder: Path | None = None) -> None:
+    """Write every file of the model but its card.
+
+    work: holds ``vocabulary.json`` and ``pictures.npz``. run: a diffusers folder with the parts; None: they lie in `work`.
+    text_encoder: one to take in place of theirs.
+    """
+    parts = run or work
+    unet: Any = UNet2DConditionModel.from_pretrained(run / "unet") if run else averaged(work)
+    text: Any = CLIPTextModel.from_pretrained(text_encoder or parts / "text_encoder", dtype=torch.float32)
     model.mkdir(parents=True, exist_ok=True)
-    unet.half().save_pretrained(model / "unet")  # half the download; read back as float32 it draws the same
-    CLIPTextModel.from_pretrained(work / "text_encoder", dtype=torch.float32).save_pretrained(model / "text_encoder")
-    AutoencoderTiny.from_pretrained(work / "vae").save_pretrained(model / "vae")
+    unet.half().save_pretrained(model / "unet")
+    text.save_pretrained(model / "text_encoder")
+    AutoencoderTiny.from_pretrained(parts / "vae").save_pretrained(model / "vae")
     scheduler().save_pretrained(model / "scheduler")
-    shutil.copytree(work / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(parts / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
     (model / "model_index.json").write_text(json.dumps(model_index(), indent=2) + "\n")
     for config in model.glob("*/config.json"):
         fields = {key: value for key, value in json.loads(config.read_text()).items() if key != "_name_or_path"}
@@ -85,7 +101,6 @@ def export(work: Path, model: Path) -> int:
     count = len(json.loads((model / "vocabulary.json").read_text("utf-8")))
     arrays = np.load(work / "pictures.npz")
     reference_grid(arrays["pictures"][arrays["colour"] < 0][:count]).save(model / "references.png", optimize=True)
-    return state["samples"]
 
 
 def main() -> None:
@@ -93,8 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/pictogram"))
     parser.add_argument("--model", type=Path, default=Path("models/pictogram"))
+    parser.add_argument("--run", type=Path, help="the `model` folder of a run on the canvas")
+    parser.add_argument("--text-encoder", type=Path, help="in place of the run's: what steady.py made of it")
     args = parser.parse_args()
-    print(f"exported after {export(args.work, args.model)} samples")
+    export(args.work, args.model, args.run, args.text_encoder)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import time
 from pathlib import Path
 
@@ -42,6 +43,8 @@ COMMON_ZH = [
     "生气",
 ]
 SYLLABLES = "ba ce di fo gu ha ji ko lu me ni or pa qui re su ta un vi wa xe yo zu ing er ly ous th st".split()
+EMPTY = 0.05  # the share of empty captions: what guidance leads away from stays what the UNet knows
+BROKEN = 0.25  # the share of foreign words that are made of tokens
 
 
 def foreign(dice: random.Random) -> str:
@@ -54,6 +57,11 @@ def foreign(dice: random.Random) -> str:
     if choice < 0.85:
         return "".join(dice.choices(SYLLABLES, k=dice.randint(2, 4)))
     return chr(dice.randrange(0x4E00, 0x9FA5))
+
+
+def broken(pieces: list[str], dice: random.Random) -> str:
+    """A pseudo-word of tokens, which are whole words by chance, as "gigantic" has an ant in it."""
+    return "".join(dice.choices(pieces, k=dice.randint(2, 4)))
 
 
 def disturb(words: list[list[int]], strange: list[list[int]], dice: random.Random) -> tuple[list[int], list[int]]:
@@ -75,6 +83,11 @@ class Pairs:
 
     def __init__(self, work: Path, tokenizer: PreTrainedTokenizerFast, dice: random.Random) -> None:
         self.sampler, self.tokenizer, self.dice = Sampler(work, dice), tokenizer, dice
+        self.pieces = sorted(text for text in tokenizer.get_vocab() if re.fullmatch("[a-z]{1,5}", text))
+
+    def strange(self) -> str:
+        """A word that is no part of a caption."""
+        return broken(self.pieces, self.dice) if self.dice.random() < BROKEN else foreign(self.dice)
 
     def words(self, text: str) -> list[list[int]]:
         """Token ids of a text, grouped by word."""
@@ -92,6 +105,8 @@ class Pairs:
 
     def draw(self) -> tuple[list[int], list[int], list[int]]:
         """Clean token ids, disturbed token ids, and the clean position of each disturbed position."""
+        if self.dice.random() < EMPTY:
+            return self.padded([]), self.padded([]), list(range(LENGTH))
         index = self.sampler.picture()
         item = self.sampler.concepts[self.sampler.concept[index]]
         text = self.sampler.caption(index)
@@ -103,7 +118,7 @@ class Pairs:
         else:
             words = self.words(text)
             count = 0 if choice < 0.35 else self.dice.randint(1, 3)
-            strange = [token for _ in range(count) for token in self.words(foreign(self.dice))]
+            strange = [token for _ in range(count) for token in self.words(self.strange())]
             clean = [token for word in words for token in word]
             noisy, places = disturb(words, strange, self.dice)
         clean, noisy, places = clean[: LENGTH - 2], noisy[: LENGTH - 2], places[: LENGTH - 2]

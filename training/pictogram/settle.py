@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -108,6 +109,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     steps = settle(pipe, args.work, args.minutes, args.rate, args.text_rate, args.out / "settle.jsonl")
     pipe.save_pretrained(args.out)
+    shutil.copytree(
+        args.model / "tokenizer", args.out / "tokenizer", dirs_exist_ok=True
+    )  # as it was written for any transformers
     print(f"{steps} steps of {BATCH}")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from training.pictogram import captions, evaluate, recolour, steady
+from training.pictogram import captions, evaluate, recolour, settle, steady
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "pictogram"
 
@@ -52,6 +53,32 @@ def test_foreign_words_take_no_kept_word_from_its_place():
     tokens, places = steady.disturb([[5], [6, 7]], [[90, 91]], random.Random(3))
     assert sorted(tokens) == [5, 6, 7, 90, 91] and [t for t, place in zip(tokens, places) if place == 0] == [90, 91]
     assert {t: place for t, place in zip(tokens, places) if place} == {5: 1, 6: 2, 7: 3}
+
+
+@pytest.fixture
+def pairs(pipe, tmp_path, concepts):
+    """Every concept once, and those of one hue in every colour."""
+    single = [concept.id for concept in concepts if concept.own_colour]
+    colours = np.repeat(np.arange(len(recolour.COLOURS)), len(single))
+    concept = np.concatenate([np.arange(len(concepts)), np.tile(single, len(recolour.COLOURS))])
+    np.savez(tmp_path / "pictures.npz", concept=concept, colour=np.concatenate([np.full(len(concepts), -1), colours]))
+    shutil.copy(MODEL / "vocabulary.json", tmp_path)
+    return steady.Pairs(tmp_path, pipe.tokenizer, random.Random(0))
+
+
+def test_empty_captions_are_imitated_as_they_are(pairs):
+    empty = pairs.padded([])
+    rows = [row for row in (pairs.draw() for _ in range(600)) if row[0] == empty]
+    assert 10 <= len(rows) <= 60
+    assert all(noisy == empty and places == list(range(captions.LENGTH)) for _, noisy, places in rows)
+
+
+def test_the_last_stretch_meets_strange_words_and_no_held_out_pair(pairs, concepts):
+    found = [settle.drawn(pairs) for _ in range(600)]
+    assert 0.05 < sum(not text for _, text in found) / 600 < 0.15
+    assert 0.4 < sum(index >= len(concepts) for index, _ in found) / 600 < 0.6
+    forbidden = {f"{colour.name} {concept.noun()}".lower() for concept, colour in evaluate.held_out_pairs(concepts)}
+    assert forbidden and not {text.lower() for _, text in found} & forbidden
 
 
 def test_held_out_pairs_are_never_captioned(concepts):

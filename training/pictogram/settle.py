@@ -29,37 +29,28 @@ from transformers import CLIPTextModel
 from pipelines.train.tokenizing import tokens
 
 from .diffusion import CAPTION_DROPOUT, flow_pair, shifted_sigma
-from .steady import Pairs
+from .steady import Pairs, with_word
 
 RECOLOURED, STRANGE, BATCH = 0.5, 0.3, 32
 WARM_UP = 30  # steps
 BETAS = (0.9, 0.98)
 
 
-class Captions:
-    """Pictures' numbers and captions, drawn for the last stretch."""
-
-    def __init__(self, work: Path, tokenizer: Any, dice: random.Random) -> None:
-        self.pairs, self.dice = Pairs(work, tokenizer, dice), dice
-
-    def draw(self) -> tuple[int, str]:
-        sampler, dice = self.pairs.sampler, self.dice
-        index = dice.choice(sampler.recoloured if dice.random() < RECOLOURED else sampler.originals)
-        if dice.random() < CAPTION_DROPOUT:
-            return index, ""
-        text = sampler.caption(index)
-        if dice.random() < STRANGE:
-            words = text.split(" ")
-            words.insert(dice.randint(0, len(words) - 1), self.pairs.strange())
-            text = " ".join(words)
-        return index, text
+def drawn(pairs: Pairs) -> tuple[int, str]:
+    """A picture's number, and a caption of it."""
+    sampler, dice = pairs.sampler, pairs.dice
+    index = dice.choice(sampler.recoloured if dice.random() < RECOLOURED else sampler.originals)
+    if dice.random() < CAPTION_DROPOUT:
+        return index, ""
+    text = sampler.caption(index)
+    return index, with_word(text, pairs.strange, dice) if dice.random() < STRANGE else text
 
 
 def settle(pipe: Any, work: Path, minutes: float, rate: float, text_rate: float, log: Path) -> int:
     """Train `pipe` in place. Returns the steps."""
     torch.manual_seed(0)
     latents = torch.load(work / "latents.pt", weights_only=True)
-    captions, generator = Captions(work, pipe.tokenizer, random.Random(0)), torch.Generator().manual_seed(0)
+    pairs, generator = Pairs(work, pipe.tokenizer, random.Random(0)), torch.Generator().manual_seed(0)
     groups: list[dict[str, Any]] = [
         {"params": list(part.parameters()), "full": full}
         for part, full in ((pipe.unet, rate), (pipe.text_encoder, text_rate))
@@ -72,11 +63,11 @@ def settle(pipe: Any, work: Path, minutes: float, rate: float, text_rate: float,
     while (done := (time.monotonic() - begun) / 60 / minutes) < 1 and not stopped:
         for group in optimizer.param_groups:
             group["lr"] = group["full"] * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
-        drawn = [captions.draw() for _ in range(BATCH)]
-        x0 = latents[[index for index, _ in drawn]]
+        numbers, texts = zip(*(drawn(pairs) for _ in range(BATCH)))
+        x0 = latents[list(numbers)]
         sigma = shifted_sigma((torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) / BATCH)
         x, target = flow_pair(x0, torch.randn(x0.shape, generator=generator), sigma)
-        said = pipe.text_encoder(tokens(pipe.tokenizer, [text for _, text in drawn])).last_hidden_state
+        said = pipe.text_encoder(tokens(pipe.tokenizer, list(texts))).last_hidden_state
         loss = F.mse_loss(pipe.unet(x, sigma * 1000, encoder_hidden_states=said).sample, target)
         optimizer.zero_grad()
         loss.backward()
@@ -109,9 +100,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     steps = settle(pipe, args.work, args.minutes, args.rate, args.text_rate, args.out / "settle.jsonl")
     pipe.save_pretrained(args.out)
-    shutil.copytree(
-        args.model / "tokenizer", args.out / "tokenizer", dirs_exist_ok=True
-    )  # as it was written for any transformers
+    # As it was written: transformers would write one that only its own version reads.
+    shutil.copytree(args.model / "tokenizer", args.out / "tokenizer", dirs_exist_ok=True)
     print(f"{steps} steps of {BATCH}")
 
 

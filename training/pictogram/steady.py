@@ -5,7 +5,8 @@
 Distillation from the encoder to itself: for a caption with foreign words thrown in ("a small cat", "一只猫") the student
 gives what the teacher gives for the clean caption. The end token matches the end token, padding matches padding, a kept
 word matches itself, and a foreign word becomes the start token, which is the same in every prompt. An emoji gives what its
-concept's name gives. The teacher stays in ``text_encoder_named``.
+concept's name gives, and an empty caption what it gave. Some foreign words are put together of the tokenizer's own tokens, since a
+word may hold a known one ("gigantic" an ant). The teacher stays in ``text_encoder_named``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import random
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -62,6 +64,13 @@ def foreign(dice: random.Random) -> str:
 def broken(pieces: list[str], dice: random.Random) -> str:
     """A pseudo-word of tokens, which are whole words by chance, as "gigantic" has an ant in it."""
     return "".join(dice.choices(pieces, k=dice.randint(2, 4)))
+
+
+def with_word(text: str, word: Callable[[], str], dice: random.Random) -> str:
+    """A caption with a word, which is drawn after its place, thrown in; never at the end."""
+    words = text.split(" ")
+    words.insert(dice.randint(0, len(words) - 1), word())
+    return " ".join(words)
 
 
 def disturb(words: list[list[int]], strange: list[list[int]], dice: random.Random) -> tuple[list[int], list[int]]:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from . import recolour
 from .example_set import stem
-from .steady import foreign
+from .steady import foreign, with_word
 from .text import Sampler
 
 COPIES, OF_ORIGINAL, OF_COLOURED = (
@@ -39,9 +39,7 @@ def said(sampler: Sampler, index: int, count: int, first: str, dice: random.Rand
     while len(found) < count:
         text = sampler.caption(index)
         if dice.random() < STRANGE:
-            words = text.split(" ")
-            words.insert(dice.randint(0, len(words) - 1), foreign(dice))
-            text = " ".join(words)
+            text = with_word(text, lambda: foreign(dice), dice)
         found.append(text.replace("|", " "))
     return " | ".join(found)
 

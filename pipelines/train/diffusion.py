@@ -52,7 +52,7 @@ class Settings:
 
 
 class Encoded(NamedTuple):
-    """latents [B, C, H, W], scaled to unit variance; what is known of each; number: its class to name, [B]."""
+    """latents [B, C, H, W], scaled to unit variance; what is known of each; number: its class in each place, [B, places]."""
 
     latents: Tensor
     captions: tuple[str, ...]
@@ -97,7 +97,7 @@ class Networks(nn.Module):
 
 
 class DiffusionObjective:
-    """denoiser, text, tokenizer: as `denoisers.build` makes them. classes: how many there are to name, 0 for none.
+    """denoiser, text, tokenizer: as `denoisers.build` makes them. classes: how many there are to name in each place.
 
     held_out: latents to examine with. distance: of generated pictures to held-out ones, None for none. prompts: of the
     pictures on view; held_prompts: of those whose distance is measured. pipeline: from (denoiser, text) to a pipeline.
@@ -110,7 +110,7 @@ class DiffusionObjective:
         tokenizer: Any,
         settings: Settings,
         *,
-        classes: int,
+        classes: tuple[int, ...],
         held_out: Encoded,
         distance: Distance | None,
         prompts: Sequence[str],
@@ -124,7 +124,7 @@ class DiffusionObjective:
         self.average: Any = averages.averaged(self.both)
         self.tokenizer, self.settings, self.held_out, self.device = tokenizer, settings, held_out, device
         self.distance, self.prompts, self.held_prompts, self.pipeline = distance, prompts, held_prompts, pipeline
-        self.check, self.kind = check, kind
+        self.check, self.kind, self.classes = check, kind, classes
         self.networks: dict[str, nn.Module] = {"both": self.both, "average": self.average}
         along = [] if settings.naming else list(text.parameters())
         self.learned = [*self.both.denoiser.parameters(), *along]
@@ -135,7 +135,7 @@ class DiffusionObjective:
         if settings.naming:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                self.namer: Any = nn.Linear(text.config.hidden_size, max(1, classes)).to(device)
+                self.namer: Any = nn.Linear(text.config.hidden_size, sum(classes)).to(device)
             self.networks["namer"] = self.namer
             self.optimizers["text"] = _adam(
                 [*self.both.text.parameters(), *self.namer.parameters()], settings.naming_rate
@@ -180,11 +180,13 @@ class DiffusionObjective:
         return terms
 
     def _name(self, shown: Encoded, rng: torch.Generator) -> Terms:
-        """Cross-entropy of the class at the last token: captions of one thing land on one another."""
+        """Cross-entropy of each place of the class at the last token: captions of one thing land on one another."""
         ids = tokens(self.tokenizer, self.spoken(shown.captions, rng, 0.0)).to(self.device)
         last = (ids == self.tokenizer.eos_token_id).int().argmax(1)
         hidden = self.both.text(ids).last_hidden_state[torch.arange(len(ids)), last]
-        loss = F.cross_entropy(self.namer(hidden), shown.number.to(self.device))
+        number = shown.number.to(self.device)
+        told = self.namer(hidden).split(self.classes, 1)
+        loss = torch.stack([F.cross_entropy(logits, number[:, place]) for place, logits in enumerate(told)]).mean()
         self._update("text", loss, list(self.both.text.parameters()))
         averages.follow(self.average.text, self.both.text, 0.0)
         return {"naming": float(loss.detach())}

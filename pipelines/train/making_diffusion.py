@@ -25,6 +25,7 @@ from .objective import Course
 FOLDER, PARTS = "model", "parts"  # what is exported; what a run keeps: its autoencoder and tokenizer
 KEPT_BYTES = 1 << 30  # latents beyond this are encoded as they are shown
 MOST_EXAMINED = 128
+APART = ","  # between the names of a class
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,25 @@ def fingerprint(folder: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def numbers(items: Sequence[Item], labelled: bool) -> tuple[dict[Any, int], list[int]]:
-    """What there is to name, its labels or else its distinct captions, and the number of each item's."""
-    keys = [item.label if labelled else item.caption for item in items]
-    known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return known, [known[key] for key in keys]
+def numbers(names: Sequence[str]) -> tuple[tuple[int, ...], list[list[int]]]:
+    """How many there are to name in each place, and the number of each item's: "cat, blue" is two names, one a place.
+
+    A name with fewer places than others has nothing in the rest, which is a name too.
+    """
+    split = [[part.strip() for part in name.split(APART)] for name in names]
+    places = max(map(len, split), default=1)
+    split = [[*parts, *[""] * (places - len(parts))] for parts in split]
+    known = [{part: number for number, part in enumerate(dict.fromkeys(column))} for column in zip(*split)]
+    return tuple(map(len, known)), [[one[part] for one, part in zip(known, parts)] for parts in split]
+
+
+def to_name(dataset: Dataset) -> tuple[tuple[int, ...], list[list[int]]]:
+    """`numbers` of the labels, which may be named apart, or else of the distinct captions, which are not."""
+    if dataset.labels:
+        return numbers([dataset.labels[item.label] if item.label >= 0 else "" for item in dataset.items])
+    known: dict[str, int] = {}
+    found = [[known.setdefault(item.caption, len(known))] for item in dataset.items]
+    return (len(known),), found
 
 
 class Latents:
@@ -74,7 +89,7 @@ class Latents:
         view: batches.View,
         vae: Any,
         runtime: Runtime,
-        number: Sequence[int],
+        number: Sequence[Sequence[int]],
     ) -> None:
         self.dataset, self.seed, self.size, self.view = dataset, seed, size, view
         self.vae, self.runtime, self.number = vae, runtime, list(number)
@@ -150,8 +165,8 @@ def train_diffusion(
     """
     with torch.inference_mode(False), torch.enable_grad(), making.examined_by(judge, runtime) as points:
         train, held = making.split(dataset, course.seed, held_out)
-        named = numbers(train.items, bool(train.labels))
-        checked(train, settings, len(named[0]))
+        classes, number = to_name(train)
+        checked(train, settings, max(classes))
         vae = autoencoders.load(autoencoder).to(runtime.device)
         design = fitted(design, vae)
         objectives = denoisers.KINDS[design.kind].objectives
@@ -165,9 +180,9 @@ def train_diffusion(
         tokenizer = prepared(folder, autoencoder, train, design, settings)
         side = int(design.options["resolution"])
         view = batches.View((side, side), mirror=mirror)
-        feed = Latents(train, course.seed, course.batch, view, vae, runtime, named[1])
+        feed = Latents(train, course.seed, course.batch, view, vae, runtime, number)
         try:
-            objective = _objective(held, train, design, settings, course, len(named[0]), tokenizer, feed, points)
+            objective = _objective(held, train, design, settings, course, classes, tokenizer, feed, points)
             sitting = run.train(objective, feed, course, folder, design, about=about, on_step=on_step, stops=stops)
         finally:
             feed.close()
@@ -180,7 +195,7 @@ def _objective(
     design: Design,
     settings: Settings,
     course: Course,
-    classes: int,
+    classes: tuple[int, ...],
     tokenizer: Any,
     feed: Latents,
     points: Any,
@@ -199,7 +214,7 @@ def _objective(
         tokenizer,
         settings,
         classes=classes,
-        held_out=Encoded(latents, captions, torch.zeros(len(captions), dtype=torch.long)),
+        held_out=Encoded(latents, captions, torch.zeros(len(captions), 1, dtype=torch.long)),
         distance=kid_distance([((x + 1) / 2) for x in real.split(32)], points),
         prompts=_first(train.items[:: max(1, len(train.items) // 64)], settings.separator),
         held_prompts=_first(few.items, settings.separator),

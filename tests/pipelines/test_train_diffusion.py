@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.errors import AigcError
-from pipelines.payloads import Dataset, Design, Run
+from pipelines.payloads import Dataset, Design, Item, Run
 from pipelines.train import (
     autoencoders,
     checkpoint,
@@ -23,6 +23,7 @@ from pipelines.train import (
 )
 from pipelines.train.diffusion import DiffusionObjective, Encoded, Settings
 from pipelines.train.objective import Course
+from pipelines.train.tokenizing import tokens
 
 from . import trainings
 from .trainings import CPU, stop_at
@@ -107,7 +108,7 @@ def test_captions_are_drawn_named_and_dropped(tmp_path: Path) -> None:
     assert objective.spoken(("dog",), rng, 0.0) == ["dog"]
 
 
-def tiny(folder: Path, settings: Settings, classes: int = 4, kind: str = "unet") -> DiffusionObjective:
+def tiny(folder: Path, settings: Settings, classes: tuple[int, ...] = (4,), kind: str = "unet") -> DiffusionObjective:
     from transformers import PreTrainedTokenizerFast
 
     given = {"unet": DESIGN, "dit": DIT}[kind]
@@ -115,7 +116,7 @@ def tiny(folder: Path, settings: Settings, classes: int = 4, kind: str = "unet")
     tokenizing.train_tokenizer(["a cat", "kitty", "dog", "bird"], folder / "t", vocabulary=300, length=length)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "t")
     design = replace(given, options={**given.options, "latent_channels": 3, "latent_side": 4})
-    held = Encoded(torch.randn(4, 3, 4, 4), ("a cat", "kitty", "dog", "bird"), torch.arange(4))
+    held = Encoded(torch.randn(4, 3, 4, 4), ("a cat", "kitty", "dog", "bird"), torch.arange(4)[:, None])
     nets = denoisers.build(design, tokenizer, seed=0)
     return DiffusionObjective(
         *nets, tokenizer, settings, classes=classes, held_out=held, distance=None, prompts=["dog"], held_prompts=["dog"],
@@ -125,7 +126,9 @@ def tiny(folder: Path, settings: Settings, classes: int = 4, kind: str = "unet")
 
 def test_naming_trains_the_text_encoder_alone_and_denoising_leaves_it(tmp_path: Path) -> None:
     objective = tiny(tmp_path, Settings(naming=60, naming_rate=1e-2))
-    shown = Encoded(torch.randn(4, 3, 4, 4), ("a cat | kitty", "kitty", "dog", "bird"), torch.tensor([0, 0, 1, 2]))
+    shown = Encoded(
+        torch.randn(4, 3, 4, 4), ("a cat | kitty", "kitty", "dog", "bird"), torch.tensor([[0], [0], [1], [2]])
+    )
 
     def weights(part: str) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for p in getattr(objective.both, part).parameters()])
@@ -143,6 +146,27 @@ def test_naming_trains_the_text_encoder_alone_and_denoising_leaves_it(tmp_path: 
     before = [p.detach().clone() for p in along.both.text.parameters()]
     along.step(shown, torch.Generator().manual_seed(0))
     assert not all(torch.equal(a, b) for a, b in zip(before, along.both.text.parameters()))
+
+
+def test_a_class_of_two_names_is_named_apart(tmp_path: Path) -> None:
+    names = ["cat, blue", "cat", "dog, red", "dog, blue"]
+    sizes, rows = making_diffusion.numbers(names)
+    assert sizes == (2, 3) and rows == [[0, 0], [0, 1], [1, 2], [1, 0]], "no colour is a name, too"
+    assert making_diffusion.numbers(["cat", "dog", "cat"]) == ((2,), [[0], [1], [0]])
+    labelled = Dataset(tuple(Item(Path(f"{k}.png"), 8, 8, label=k - 1) for k in range(5)), (), tuple(names))
+    assert making_diffusion.to_name(labelled) == ((3, 3), [[0, 0], [1, 1], [1, 0], [2, 2], [2, 1]]), "one has no class"
+    told = replace(labelled, labels=(), items=tuple(replace(item, caption="a, b", label=-1) for item in labelled.items))
+    assert making_diffusion.to_name(told) == ((1,), [[0]] * 5), "captions are whole"
+
+    objective = tiny(tmp_path, Settings(naming=150, naming_rate=1e-2), classes=(2, 3))
+    said, number = ("cat a", "cat", "dog i", "dog a"), torch.tensor([[0, 0], [0, 1], [1, 2], [1, 0]])
+    shown = Encoded(torch.randn(4, 3, 4, 4), said, number)
+    for k in range(150):
+        objective.step(shown, torch.Generator().manual_seed(k))
+    ids = tokens(objective.tokenizer, list(said))
+    last = (ids == objective.tokenizer.eos_token_id).int().argmax(1)
+    told = objective.namer(objective.both.text(ids).last_hidden_state[torch.arange(4), last]).split((2, 3), 1)
+    assert [logits.argmax(1).tolist() for logits in told] == number.T.tolist()
 
 
 def test_latents_lie_in_the_datasets_order_and_batches_take_theirs(data: Dataset, vae: Path) -> None:

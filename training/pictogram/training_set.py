@@ -2,10 +2,11 @@
 
     python -m training.pictogram.training_set --work build/pictogram --out build/pictogram/training_set
 
-Reads what ``python -m training.pictogram.data --work build/pictogram`` wrote. A folder for each thing in each colour; an
-original stands in its folder ``COPIES`` times, so that four visits of five are to originals, as it was found best. Each text
-holds several captions of one picture, English and Chinese, some with words in between that mean nothing to the model, so
-that it learns to pass over them. Held-out pairs of colour and object are left out.
+Reads what ``python -m training.pictogram.data --work build/pictogram`` wrote. A folder for each thing, and one for each thing in
+another colour ("cat, blue"), which the text encoder learns to name apart. An original stands in its folder ``COPIES`` times, so
+that four visits of five are to originals, as it was found best. Each text holds several captions of one picture, English and
+Chinese, some with words in between that mean nothing to the model, so that it learns to pass over them. Held-out pairs of colour
+and object are left out.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def folders(sampler: Sampler, dice: random.Random) -> Iterator[tuple[str, int, l
         yield stem(item.id, item.name), index, lines
     for index in sampler.recoloured:
         item, colour = sampler.concepts[sampler.concept[index]], recolour.COLOURS[sampler.colour[index]]
-        yield stem(item.id, f"{item.noun()} {colour.name}"), index, [said(sampler, index, OF_COLOURED, "", dice)]
+        yield f"{stem(item.id, item.name)}, {colour.name}", index, [said(sampler, index, OF_COLOURED, "", dice)]
 
 
 def write(work: Path, out: Path) -> int:

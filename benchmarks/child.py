@@ -118,7 +118,7 @@ def pictogram(folder: Path, size: int, steps: int) -> dict[str, Any]:
     def make(words: list[str]) -> None:
         cond = stages.encode_prompt(model, words, [""])
         empty = stages.empty_latents(model, width=size, height=size, batch_size=len(words))
-        stages.decode_image(model, stages.sample(model, cond, empty, seed=0, steps=steps, cfg=3.0))
+        stages.decode_image(model, stages.sample(model, cond, empty, seed=0, steps=steps, cfg=1.5))
 
     make(["warm up"])
     walls, cpus = [], []

@@ -65,7 +65,7 @@ def _measured(folder: Any) -> Iterator[Figure]:
     for prompt in PROMPTS:
         conditioning = stages.encode_prompt(model, [prompt], [""], guided=True, runtime=runtime)
         for seed in SEEDS:
-            sampler = search.Sampler(model, conditioning, runtime, seed, STEPS, 3.0)
+            sampler = search.Sampler(model, conditioning, runtime, seed, STEPS, 1.5)
             found = timed("full", lambda s=sampler: search.best_of(s, latents, shows, plan=search.OFF))
             singles["early"].append(_mean(found.all_scores.values))
             pairs.append(_mean([max(two) for two in combinations(found.all_scores.values, 2)]))

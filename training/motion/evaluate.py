@@ -32,7 +32,7 @@ from training.pictogram.captions import load_concepts
 from . import clips, flow
 from .train import apart
 
-FRAMES, STEPS, GUIDANCE, SMALLEST, SIDE = 16, 15, 3.0, 1 / 3, 128
+FRAMES, STEPS, GUIDANCE, SMALLEST, SIDE = 16, 15, 1.5, 1 / 3, 128
 RUNTIME = Runtime("cpu")
 
 

@@ -26,7 +26,7 @@ from .data import thumbnail
 from .export import COLUMNS, THUMBNAIL
 
 STEPS = 15
-CFG = 3.0
+CFG = 1.5
 BATCH = 16
 SEEDS = 4
 

@@ -3,7 +3,7 @@
     python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 4
     python -m training.pictogram.generated --work build/pictogram --model models/pictogram --rounds 1 --broad
 
-Every training picture is asked for by a caption of its own, once a round, with 15 steps and guidance 3 unless others are asked
+Every training picture is asked for by a caption of its own, once a round, with 15 steps and guidance 1.5 unless others are asked
 for. A broad round strays: unknown words, two things at once, few steps, guidance from none to too much, so that the judge does
 not take a mess that it never met for real. Each run adds rounds; ``generated.pt`` holds ``latents`` [N, 40, 8, 8] in the UNet's
 space and ``index`` [N], the picture that was meant.
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .text import Sampler
 
-STEPS, GUIDANCE, BATCH = 15, 3.0, 32
+STEPS, GUIDANCE, BATCH = 15, 1.5, 32
 
 
 def all_pictures(sampler: Sampler) -> list[int]:

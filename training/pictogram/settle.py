@@ -2,10 +2,10 @@
 
     python -m training.pictogram.settle --work build/pictogram --model MODEL --out build/settled --minutes 30
 
-The workflow names whole classes ("blue cat" is one of its own), so its text encoder need not keep colour and thing apart, and a
-pair that it never met may come out in another colour. Here the picture itself corrects the text encoder. Strange words are thrown
-into the captions as in ``steady.py``. The rate falls to zero over the wall-clock budget; SIGTERM ends it early and keeps what was
-made. MODEL is a diffusers folder, e.g. the run's ``model``; ``--text-encoder`` takes another in place of its own.
+The text encoder learned words only, from a list and from itself (``steady.py``), the UNet from what it said before that. Here
+pictures correct both: strange words are thrown into the captions as in ``steady.py``, and colour words are met more often.
+The rate falls to zero over the wall-clock budget; SIGTERM ends it early and keeps what was made. MODEL is a diffusers folder, e.g.
+the run's ``model``; ``--text-encoder`` takes another in place of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def drawn(pairs: Pairs) -> tuple[int, str]:
     return index, with_word(text, pairs.strange, dice) if dice.random() < STRANGE else text
 
 
-def settle(pipe: Any, work: Path, minutes: float, rate: float, text_rate: float, log: Path) -> int:
+def settle(pipe: Any, work: Path, minutes: float, rate: float, text_rate: float, log: Path, bf16: bool = False) -> int:
     """Train `pipe` in place. Returns the steps."""
     torch.manual_seed(0)
     latents = torch.load(work / "latents.pt", weights_only=True)
@@ -68,7 +68,9 @@ def settle(pipe: Any, work: Path, minutes: float, rate: float, text_rate: float,
         sigma = shifted_sigma((torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) / BATCH)
         x, target = flow_pair(x0, torch.randn(x0.shape, generator=generator), sigma)
         said = pipe.text_encoder(tokens(pipe.tokenizer, list(texts))).last_hidden_state
-        loss = F.mse_loss(pipe.unet(x, sigma * 1000, encoder_hidden_states=said).sample, target)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            predicted = pipe.unet(x, sigma * 1000, encoder_hidden_states=said).sample
+        loss = F.mse_loss(predicted.float(), target)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(everything, 1.0)
@@ -92,13 +94,14 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--text-rate", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="faster on a processor with bfloat16 instructions")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     pipe: Any = StableDiffusionPipeline.from_pretrained(args.model, torch_dtype=torch.float32, local_files_only=True)
     if args.text_encoder:
         pipe.text_encoder = CLIPTextModel.from_pretrained(args.text_encoder, dtype=torch.float32)
     args.out.mkdir(parents=True, exist_ok=True)
-    steps = settle(pipe, args.work, args.minutes, args.rate, args.text_rate, args.out / "settle.jsonl")
+    steps = settle(pipe, args.work, args.minutes, args.rate, args.text_rate, args.out / "settle.jsonl", args.bf16)
     pipe.save_pretrained(args.out)
     # As it was written: transformers would write one that only its own version reads.
     shutil.copytree(args.model / "tokenizer", args.out / "tokenizer", dirs_exist_ok=True)

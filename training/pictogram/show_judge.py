@@ -27,7 +27,7 @@ from pipelines.runtime import Runtime
 from pipelines.score import heat, judges, scoring
 
 HURRIED = ("red apple", "purple tiger", "snowman", "green octopus", "guitar", "blue honey pot", "rocket", "camera")
-HURRY, STEPS, GUIDED_STEPS, CFG = 3, 20, 15, 3.0
+HURRY, STEPS, GUIDED_STEPS, CFG = 3, 20, 15, 1.5
 SHARE, DENOISE, WEIGHT = 0.6, 0.8, 4.0
 PROMPTS = 32
 TILE, GAP, TITLE, LABEL = 128, 8, 26, 18

@@ -144,7 +144,8 @@ def main() -> None:
         set_encoder(vae, to_signed(pixels[torch.from_numpy(np.load(args.work / "pictures.npz")["colour"]) < 0]))
     torch.save(encode_all(vae, pixels), args.work / "latents.pt")
     vae.save_pretrained(args.work / "vae")
-    train(vae, pixels, args.minutes, args.batch, args.rate, args.work / "vae.jsonl", args.bf16, args.noise)
+    if args.minutes:  # 0: the latents only
+        train(vae, pixels, args.minutes, args.batch, args.rate, args.work / "vae.jsonl", args.bf16, args.noise)
     vae.save_pretrained(args.work / "vae")
 
 

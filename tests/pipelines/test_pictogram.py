@@ -118,8 +118,18 @@ def test_pictures_are_nearest_to_their_own_reference_among_all(pipe, concepts, l
     wanted = [concept.id for concept in chosen]
     pictures = evaluate.generate(pipe, [getattr(concept, language) for concept in chosen], wanted)
     rank = evaluate.ranks(pictures, wanted, evaluate.references(MODEL)[: len(concepts)])
-    assert (rank < 1).mean() >= 0.8
+    assert (rank < 1).mean() >= 0.9
     assert (rank < 5).mean() >= 0.95
+
+
+@pytest.mark.parametrize(("prefix", "name", "least"), [("a gigantic ", "name", 0.85), ("巨大的", "name_zh", 0.9)])
+def test_words_that_it_never_met_are_passed_over(pipe, concepts, prefix, name, least):
+    """Every ninth concept; "gigantic" is made of tokens that are words of their own."""
+    chosen = concepts[::9]
+    wanted = [concept.id for concept in chosen]
+    pictures = evaluate.generate(pipe, [prefix + getattr(concept, name) for concept in chosen], wanted)
+    rank = evaluate.ranks(pictures, wanted, evaluate.references(MODEL)[: len(concepts)])
+    assert (rank < 1).mean() >= least
 
 
 def test_colour_words_are_obeyed_for_pairs_that_training_never_saw(pipe, concepts):
@@ -127,7 +137,7 @@ def test_colour_words_are_obeyed_for_pairs_that_training_never_saw(pipe, concept
     prompts = [f"{colour.name} {concept.noun()}" for concept, colour in pairs]
     pictures = evaluate.generate(pipe, prompts, [concept.id for concept, _ in pairs])
     obeyed = [recolour.obeys(picture, colour) for picture, (_, colour) in zip(pictures, pairs, strict=True)]
-    assert sum(obeyed) >= 0.9 * len(pairs)
+    assert sum(obeyed) >= 0.95 * len(pairs)
 
 
 def test_a_seed_gives_the_same_picture_in_any_batch(pipe):

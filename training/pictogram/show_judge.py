@@ -2,8 +2,9 @@
 
 python -m training.pictogram.show_judge --out docs/judge.jpg
 
-Rows 1 to 3: pictures made in three steps, sorted by prompt agreement; where the judge of realism finds fault; only that drawn
-anew. Rows 4 and 5: held-out prompts, the same seeds without and with guidance, scored by a judge that the sampler never followed.
+Rows 1 to 3: pictures made in three steps at guidance 3, sorted by prompt agreement; where the judge of realism finds fault; only
+that drawn anew. Rows 4 and 5: held-out prompts, the same seeds without and with guidance, scored by a judge that the sampler never
+followed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from pipelines.runtime import Runtime
 from pipelines.score import heat, judges, scoring
 
 HURRIED = ("red apple", "purple tiger", "snowman", "green octopus", "guitar", "blue honey pot", "rocket", "camera")
-HURRY, STEPS, GUIDED_STEPS, CFG = 3, 20, 15, 1.5
+HURRY, STEPS, GUIDED_STEPS = 3, 20, 15
+HURRIED_CFG, CFG = 3.0, 1.5
 SHARE, DENOISE, WEIGHT = 0.6, 0.8, 4.0
 PROMPTS = 32
 TILE, GAP, TITLE, LABEL = 128, 8, 26, 18
@@ -57,12 +59,14 @@ class Studio:
     def judge(self, name: str) -> Any:
         return judges.open_discriminator(name, roots=self.roots)
 
-    def draw(self, prompts: Sequence[str], *, steps: int, seed: int, latents: Any = None, **options: Any) -> Any:
+    def draw(
+        self, prompts: Sequence[str], *, steps: int, seed: int, cfg: float = CFG, latents: Any = None, **options: Any
+    ) -> Any:
         encoded = stages.encode_prompt(
             self.model, list(prompts), [""] * len(prompts), guided=True, runtime=self.runtime
         )
         latents = latents or stages.empty_latents(self.model, width=0, height=0, batch_size=len(prompts))
-        numbers = {"steps": steps, "seed": seed, "cfg": CFG, "runtime": self.runtime}
+        numbers = {"steps": steps, "seed": seed, "cfg": cfg, "runtime": self.runtime}
         return stages.sample(self.model, encoded, latents, **numbers, **options)
 
     def shown(self, latents: Any) -> np.ndarray:
@@ -78,7 +82,7 @@ def as_bytes(image: torch.Tensor) -> np.ndarray:
 
 def repaired(studio: Studio) -> list[Row]:
     """Sorted by one judge, marked by another, and drawn anew there."""
-    made = studio.draw(HURRIED, steps=HURRY, seed=3)
+    made = studio.draw(HURRIED, steps=HURRY, cfg=HURRIED_CFG, seed=3)
     image = stages.decode_image(studio.model, made, runtime=studio.runtime)
     coarse = scoring.heatmap(studio.judge("pictogram"), made, runtime=studio.runtime)
     marked, mask = heat.shown(coarse, image, SHARE)
@@ -86,7 +90,7 @@ def repaired(studio: Studio) -> list[Row]:
     before, after = (studio.scores("pictogram-agreement", x, HURRIED) for x in (made, anew))
     order = np.argsort(-before)
     return [
-        Row("Made in three steps, sorted by a judge: how much each shows its prompt", as_bytes(image)[order],
+        Row("Made in three steps at guidance 3, sorted by a judge: how much each shows its prompt", as_bytes(image)[order],
             tuple(f"{value:.2f}" for value in before[order])),
         Row("Where another judge finds them fake", as_bytes(marked)[order]),
         Row("Only that drawn anew, and scored again", studio.shown(anew)[order],

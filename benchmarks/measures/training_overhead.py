@@ -8,7 +8,7 @@ from statistics import median
 from ..figures import Figure
 from ..process import run
 
-PAIRS, STEPS = 5, 60
+PAIRS, STEPS = 5, 300
 
 
 def measure() -> Iterator[Figure]:

@@ -36,7 +36,7 @@ def _figures(folder: Any) -> Iterator[Figure]:
     from pipelines.runtime import Runtime
     from pipelines.score import features, judges, scoring, sets
     from pipelines.score.statistics import auc
-    from training.pictogram.generated import strayed
+    from training.pictogram.generated import strayed, straying
 
     real, prompts = held_out()
     runtime, roots = Runtime("cpu"), Roots(judges=(ROOT / "models" / "judges",))
@@ -57,8 +57,15 @@ def _figures(folder: Any) -> Iterator[Figure]:
         )
         areas.append(auc(scores(shipped, real), scores(shipped, plain)))
         dice = random.Random(seed)
-        stray = {"steps": dice.randint(3, 20), "cfg": dice.uniform(1, 8)}
-        mess = _made(folder, [strayed(prompts[i], dice) for i in chosen], 1000 * seed, None, **stray)
+        stray = straying(dice)
+        mess = _made(
+            folder,
+            [strayed(prompts[i], dice) for i in chosen],
+            1000 * seed,
+            None,
+            steps=stray["steps"],
+            cfg=stray["guidance"],
+        )
         messes.append(auc(scores(shipped, real), scores(shipped, mess)))
         rise = float((scores(second, guided) - scores(second, plain)).mean())
         pair = far(plain), far(guided)

@@ -47,6 +47,11 @@ def strayed(caption: str, dice: random.Random) -> str:
     return dice.choice([caption, f"{caption} and {other}", f"{other} {caption}", "".join(letters), other])
 
 
+def straying(dice: random.Random) -> dict[str, Any]:
+    """Few steps or many, guidance from none to too much: options of `latents_of`."""
+    return {"steps": dice.randint(3, 20), "guidance": dice.uniform(1, 8)}
+
+
 def main() -> None:
     """Command line."""
     from diffusers import StableDiffusionPipeline
@@ -81,7 +86,7 @@ def main() -> None:
             options: dict[str, Any] = {"steps": args.steps, "guidance": args.guidance}
             if args.broad:
                 captions = [strayed(caption, sampler.dice) for caption in captions]
-                options = {"steps": sampler.dice.randint(3, 20), "guidance": sampler.dice.uniform(1, 8)}
+                options = straying(sampler.dice)
             latents.append(latents_of(pipe, captions, seed, **options))
             index.append(torch.tensor(batch))
         held = {"latents": torch.cat(latents), "index": torch.cat(index), "rounds": number + 1}

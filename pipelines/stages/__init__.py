@@ -8,9 +8,13 @@ from .latents import empty_latents, told
 from .pipe import release_all
 from .reference import add_reference
 from .sample import sample
+from .song import Song, Source, encode_song
+from .sounds import encode_audio
 from .walking import walk_latents, walk_prompts
 
 __all__ = [
+    "Song",
+    "Source",
     "add_control",
     "add_reference",
     "animate",
@@ -19,8 +23,10 @@ __all__ = [
     "decode_sound",
     "decode_video",
     "empty_latents",
+    "encode_audio",
     "encode_image",
     "encode_prompt",
+    "encode_song",
     "release_all",
     "sample",
     "told",

@@ -113,7 +113,7 @@ def encode_image(model: Model, image: torch.Tensor, *, runtime: Runtime | None =
         if shape.dims == 5:
             pixels = pixels.transpose(0, 1)[None] if shape.temporal > 1 else pixels[:, :, None]
         runtime.check_interrupt()
-        z = _mean(decoder.encode(pixels)).float().cpu()
+        z = mean_of(decoder.encode(pixels)).float().cpu()
         samples = to_host(shape.family, z, pipe)
     arguments_ = {"height": height, "width": width}
     if shape.dims == 5:
@@ -121,7 +121,8 @@ def encode_image(model: Model, image: torch.Tensor, *, runtime: Runtime | None =
     return {"samples": samples, "aigc": Trace(shape.family, samples, raw=z, arguments=arguments_)}
 
 
-def _mean(encoded: Any) -> torch.Tensor:
+def mean_of(encoded: Any) -> torch.Tensor:
+    """What an autoencoder's `encode` returned: the mean of its posterior, or its latents."""
     if hasattr(encoded, "latent_dist"):
         return encoded.latent_dist.mode()
     for name in ("latents", "latent"):

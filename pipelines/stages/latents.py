@@ -157,7 +157,7 @@ def empty_latents(
         raise AigcError(f"Expected batch_size of at least 1, got {batch_size}: set it to 1 or more.")
     arguments: dict[str, Any] = {}
     if shape.dims == 3:
-        cells, arguments = _sound(pipe, getattr(pipe, decoder_name(model)), seconds)
+        cells, arguments = sound_cells(pipe, getattr(pipe, decoder_name(model)), seconds)
         size: tuple[int, ...] = (batch_size, shape.channels, cells)
     else:
         width = width or _own_size(pipe, shape, "width")
@@ -210,12 +210,24 @@ def told(model: Model, latents: Mapping[str, Any], **asked: float) -> str:
     return line + (f"; rounded to what this model makes: {', '.join(rounded)}" if rounded else "")
 
 
-def _sound(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str, Any]]:
-    """Latent cells of a sound and the call's own word for its length.
+def sound_cells(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str, Any]]:
+    """Latent cells of a sound and the call's own word for its length; 0 seconds are the model's own.
 
     Raises AigcError when a model of fixed length cannot make it so long, or states neither rate nor hop.
     """
     name, fixed = seconds_name(pipe), pipe.transformer.config.get("sample_size")
+    rate, hop = rate_and_hop(pipe, decoder)
+    longest = fixed * hop / rate if fixed else math.inf
+    if seconds > longest:
+        raise AigcError(f"Expected at most {longest:g} seconds for this model, got {seconds:g}: ask for less.")
+    if not seconds:
+        default = accepted(pipe)[name].default if name else None
+        seconds = longest if fixed else default if isinstance(default, int | float) else 10.0
+    return fixed or math.ceil(seconds * rate / hop), {name: seconds} if name else {}
+
+
+def rate_and_hop(pipe: Any, decoder: Any) -> tuple[int, int]:
+    """Samples a second, and samples a latent cell. Raises AigcError for a model that states one of them nowhere."""
     rate = decoder.config.get("sampling_rate") or getattr(pipe, "sample_rate", None)
     stated = [getattr(decoder, n, None) or decoder.config.get(n) for n in ("hop_length", "downsampling_ratio")]
     hop = next((n for n in stated if n), None)
@@ -224,13 +236,7 @@ def _sound(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str, Any]
             f"Expected a model that states sample rate and hop length, got {type(pipe).__name__}: "
             "this family of sound cannot be used yet; please report its name."
         )
-    longest = fixed * hop / rate if fixed else math.inf
-    if seconds > longest:
-        raise AigcError(f"Expected at most {longest:g} seconds for this model, got {seconds:g}: ask for less.")
-    if not seconds:
-        default = accepted(pipe)[name].default if name else None
-        seconds = longest if fixed else default if isinstance(default, int | float) else 10.0
-    return fixed or math.ceil(seconds * rate / hop), {name: seconds} if name else {}
+    return int(rate), int(hop)
 
 
 def call_size(pipe: Any, shape: Geometry, latents: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,7 +253,7 @@ def call_size(pipe: Any, shape: Geometry, latents: Mapping[str, Any]) -> dict[st
     elif shape.frames_in_batch:
         arguments["num_frames"] = samples.shape[0]
     elif shape.dims == 3 and not any(k == seconds_name(pipe) for k in arguments):
-        arguments.update(_sound(pipe, getattr(pipe, "ended", None) or pipe.vae, 0.0)[1])
+        arguments.update(sound_cells(pipe, getattr(pipe, "ended", None) or pipe.vae, 0.0)[1])
     return arguments
 
 

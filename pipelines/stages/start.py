@@ -27,7 +27,7 @@ class Start:
     """A LATENT in the denoiser's space, one row a picture, and what becomes of it.
 
     decoded: the LATENT as `vae.decode` takes it, [1 or B, C, ...]. partial: begin from it, noised, instead of from noise.
-    mask: [1 or B, 1, H, W] in 0..1 at any size; where it is 0 the LATENT is kept.
+    mask: [1 or B, 1, H, W], of a sound [1 or B, 1, T], in 0..1 at any size; where it is 0 the LATENT is kept.
     """
 
     def __init__(
@@ -92,10 +92,17 @@ def _rows(x: torch.Tensor, rows: int) -> torch.Tensor:
 def denoiser_mask(tail: TailMap, mask: torch.Tensor) -> torch.Tensor:
     """A mask [H, W], [B, H, W] or [B, 1, H, W] as values for each element of the denoiser's latents [B, ...].
 
-    It is resized bilinearly, as the host does; a video has it in every frame. Raises AigcError for sound.
+    It is resized bilinearly, as the host does; a video has it in every frame. That of a sound is [B, 1, T]. Raises AigcError for
+    a sound with another one.
     """
-    if len(tail.decoded) < 4:
-        raise AigcError("Expected latents of a picture or a video for a noise mask, got sound: remove the mask.")
+    shape = tail.decoded
+    if len(shape) == 3:
+        if mask.numel() != mask.shape[0] * mask.shape[-1]:
+            raise AigcError(
+                f"Expected a noise mask [B, 1, T] for a sound, got {list(mask.shape)}: make it with Encode Audio, or remove it."
+            )
+        cells = F.interpolate(mask.float().reshape(-1, 1, mask.shape[-1]), size=shape[-1], mode="linear")
+        return tail.place(cells.expand(-1, *shape[1:]))
     mask = mask.float().reshape(-1, 1, *mask.shape[-2:])
     cells = F.interpolate(mask, size=tail.decoded[-2:], mode="bilinear")  # [B, 1, h, w]
     cells = cells.reshape(cells.shape[0], *[1] * (len(tail.decoded) - 3), *cells.shape[-2:])

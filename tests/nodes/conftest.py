@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FAMILIES = ("sd15", "sd3", "wan", "stableaudio")
+FAMILIES = ("sd15", "sd3", "wan", "stableaudio", "acestep")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ EXPECTED = {
     "AIGC_AddReference": ("Add Reference", "AIGC/condition"),
     "AIGC_EmptyLatents": ("Empty Latents", "AIGC/latent"),
     "AIGC_EncodeImage": ("Encode Image", "AIGC/latent"),
+    "AIGC_EncodeAudio": ("Encode Audio", "AIGC/latent"),
+    "AIGC_EncodeSong": ("Encode Song", "AIGC/condition"),
     "AIGC_Sample": ("Sample", "AIGC/sample"),
     "AIGC_Guider": ("Guider", "AIGC/sample"),
     "AIGC_BestOfN": ("Best of N", "AIGC/sample"),

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from .tiny_sound import acestep, stableaudio
+
 WORDS = "a photo of an astronaut riding horse on mars cat dog the and in red blue green music low quality song".split()
 CLIP_BLOCKS = {"down": ("DownBlock2D", "CrossAttnDownBlock2D"), "up": ("CrossAttnUpBlock2D", "UpBlock2D")}
 SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
@@ -250,37 +252,6 @@ def ltx() -> Any:
     )  # fmt: skip
 
 
-def stableaudio() -> Any:
-    from diffusers import (
-        AutoencoderOobleck,
-        EDMDPMSolverMultistepScheduler,
-        StableAudioDiTModel,
-        StableAudioPipeline,
-    )
-    from diffusers.pipelines.stable_audio import StableAudioProjectionModel
-
-    words = word_tokenizer(length=32)
-    return StableAudioPipeline(
-        transformer=StableAudioDiTModel(
-            sample_size=4, in_channels=3, num_layers=2, attention_head_dim=4, num_key_value_attention_heads=2,
-            out_channels=3, cross_attention_dim=4, time_proj_dim=8, global_states_input_dim=8,
-            cross_attention_input_dim=4,
-        ),
-        scheduler=EDMDPMSolverMultistepScheduler(
-            prediction_type="v_prediction", sigma_data=1.0, sigma_schedule="exponential"
-        ),
-        vae=AutoencoderOobleck(
-            encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
-            channel_multiples=[2, 4], sampling_rate=4,
-        ),
-        text_encoder=t5(len(words)),
-        tokenizer=words,
-        projection_model=StableAudioProjectionModel(
-            text_encoder_dim=32, conditioning_dim=4, min_value=0, max_value=32
-        ),
-    )  # fmt: skip
-
-
 BUILD: dict[str, Callable[[], Any]] = {
     "sd15": sd15,
     "sdxl": sdxl,
@@ -290,6 +261,7 @@ BUILD: dict[str, Callable[[], Any]] = {
     "wan": wan,
     "ltx": ltx,
     "stableaudio": stableaudio,
+    "acestep": acestep,
 }
 
 

@@ -463,6 +463,22 @@ def test_text_to_audio_saves_a_sound(do):
     assert result.outputs[ids["Save"]]["audio"][0]["filename"].endswith(".flac")
 
 
+def test_song_sings_and_makes_a_part_anew(do, url):
+    short = {"Length.seconds": "1", "Sample.steps": "2", "Repaint.steps": "2", "Other words.start_seconds": "0.4",
+             "Other words.end_seconds": "0.8"}  # fmt: skip
+    result, ids = do("song", {**short, "Model.model": "tiny/acestep"})
+    (first, rate), (second, _) = (heard(url, result, ids[name]) for name in ("Save", "Save the repainted"))
+    assert first.shape == second.shape == (2, rate) and rate == 8000
+    assert not np.array_equal(first, second)
+
+
+def test_vary_sound_makes_another_of_a_tune(do, url):
+    short = {"Tune.seconds": "2", "Tune.bars": "1", "Tune.sound": "strings by formula", "Vary.steps": "2"}
+    result, ids = do("vary_sound", {"Prompt.prompt": "a cat", **short, "Model.model": "tiny/acestep"})
+    (varied, rate), (tune, before) = (heard(url, result, ids[name]) for name in ("Save", "Before"))
+    assert varied.shape[1] / rate == pytest.approx(tune.shape[1] / before, abs=0.01) and varied.std() > 0
+
+
 def test_storyboard_sets_each_line_below_its_picture(do, url):
     result, ids = do("storyboard", {"Scenes.value": "a penguin\na whale, far out at sea", "Draw.steps": "2"})
     pictures = images(url, result, ids["Board"])

@@ -8,12 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 
-from ..pipelines.errors import AigcError
+from ..pipelines.errors import AigcError, absent
 
 if TYPE_CHECKING:
     from ..pipelines.media import Clip
@@ -59,9 +60,9 @@ def video(clip: Clip) -> Any:
 
 
 class Node(io.ComfyNode):
-    """Base of our nodes: an engine error reaches the canvas with the node's display name in front.
+    """Base of our nodes: an engine error reaches the canvas with the node's display name in front, and so does a missing package.
 
-    Only AigcError is caught, so that the host's interrupt and out-of-memory errors pass unchanged.
+    Nothing else is caught, so that the host's interrupt and out-of-memory errors pass unchanged.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -80,6 +81,11 @@ def _named(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput
             _check_finite(output)
         except AigcError as error:
             raise AigcError(f"{cls.define_schema().display_name}: {error}") from error
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if not package or find_spec(package) is not None:  # a mistake of somebody's, not a package that is missing
+                raise
+            raise AigcError(f"{cls.define_schema().display_name}: {absent(package)}") from error
         return output
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -42,15 +43,26 @@ def roots() -> Any:
 
 
 def speak_all(name: str, folder: Path, voice: str = "auto", most: int | None = None) -> Iterator[tuple[Sentence, Path]]:
-    """Each sentence and its WAV file; made when it is not there."""
+    """Each sentence and its WAV file; made when it is not there, or when the speech was another."""
     from pipelines.speech.speaking import speak
 
     folder.mkdir(parents=True, exist_ok=True)
+    stamp, now = folder / "made_by.txt", _speech()
+    if not stamp.is_file() or stamp.read_text("utf-8") != now:
+        for path in (*folder.glob("*.wav"), folder / "transcripts.jsonl"):
+            path.unlink(missing_ok=True)
+        stamp.write_text(now, "utf-8")
     for number, sentence in enumerate(sentences(name)[:most]):
         path = folder / f"{number:03}.wav"
         if not path.is_file():
             save(speak(sentence.written, voice, roots=roots()), path)
         yield sentence, path
+
+
+def _speech() -> str:
+    """A digest of all that speech comes from but the model, whose source is fixed."""
+    files = [*sorted((ROOT / "pipelines" / "speech").rglob("*.py")), ROOT / "models" / "voices" / "kokoro.safetensors"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def save(sound: dict[str, Any], path: Path) -> None:

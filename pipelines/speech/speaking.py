@@ -35,13 +35,13 @@ def speak(
     import torch
 
     _check(text, speed, language)
-    said, style, model = prepared(text, voice, language, roots, watch)
+    said, speaker, model = prepared(text, voice, language, roots, watch)
     waves: list[Any] = []
     try:
         for number, piece in enumerate(said):
             on_piece(number, len(said))
-            wave = kokoro.waveform(model, piece.sounds, style, speed)
-            waves.append(pieces.trimmed(wave, kokoro.RATE))
+            wave = kokoro.waveform(model, piece.sounds, speaker.style, speed)
+            waves.append(pieces.trimmed(wave, kokoro.RATE) * speaker.gain)
         on_piece(len(said), len(said))
     except stops:
         if not waves:
@@ -54,8 +54,8 @@ def speak(
 
 def prepared(
     text: str, voice: str, language: str, roots: Roots, watch: Watch | None
-) -> tuple[list[pieces.Piece], Any, Any]:
-    """The pieces in sounds, the voice's styles, and the open model; what is not here is downloaded."""
+) -> tuple[list[pieces.Piece], voices.Voice, Any]:
+    """The pieces in sounds, the voice, and the open model; what is not here is downloaded."""
     words = "".join(run.text for run in spoken(text, language))
     pronounce = _pronounce(words, roots, watch)
     said = pieces.split(words, pronounce, lambda sounds: len(kokoro.tokens(sounds)), MOST)
@@ -64,7 +64,7 @@ def prepared(
             f"Expected English or Chinese words to speak, got {text[:80]!r}. Other languages need another model."
         )
     chosen = voices.chosen(voice, main_language(text, language))
-    return said, voices.style(voices.file(roots), chosen), kokoro.session(data.weights(roots, watch))
+    return said, voices.opened(voices.file(roots), chosen), kokoro.session(data.weights(roots, watch))
 
 
 def main_language(text: str, language: str) -> str:

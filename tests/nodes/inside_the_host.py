@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import importlib
 import importlib.util
 import json
 import logging
@@ -87,6 +88,34 @@ def broken_schema() -> int:
     return whole - left
 
 
+def missing_packages() -> list[str]:
+    """What a node says whose package is missing, and what is left of a mistake in a module that is there."""
+    api = sys.modules["pack.nodes._api"]
+
+    class Needy(api.Node):
+        @classmethod
+        def define_schema(cls) -> Any:
+            inputs = [io.String.Input("module")]
+            return api.schema(node_id="needy", display_name="Needy", category="x", inputs=inputs, outputs=[])
+
+        @classmethod
+        def execute(cls, module: str) -> Any:
+            importlib.import_module(module)
+
+    said = []
+    for module in ("cv2", "json.nowhere"):
+        hidden = sys.modules.get(module)
+        sys.modules[module] = None  # type: ignore[assignment]
+        try:
+            Needy.execute(module=module)
+        except Exception as error:
+            said.append(f"{type(error).__name__}: {error}")
+        del sys.modules[module]
+        if hidden is not None:
+            sys.modules[module] = hidden
+    return said
+
+
 def memory() -> list[Any]:
     """How many parts the host's memory manager holds, step by step."""
     runtime = sys.modules["pack.nodes._host"].runtime()
@@ -143,6 +172,6 @@ def video_in_memory() -> list[Any]:
     ]
 
 
-FACTS = (import_cost, unknown_fields, broken_schema, memory, dtypes, stage_cache, video_in_memory)
+FACTS = (import_cost, unknown_fields, broken_schema, memory, dtypes, stage_cache, video_in_memory, missing_packages)
 facts = {f.__name__: f() for f in FACTS}
 print(json.dumps(facts))

@@ -65,3 +65,11 @@ def test_the_stage_cache_empties_when_the_last_model_leaves_the_hosts_cache(fact
 
 def test_a_video_of_ours_can_be_read_from_memory(facts):
     assert facts["video_in_memory"] == [[48, 32], True, [5, 32, 48, 3], True]
+
+
+def test_a_missing_package_is_named_with_how_to_install_it_and_a_mistake_stays_one(facts):
+    absent, mistake = facts["missing_packages"]
+    assert absent.startswith(
+        "AigcError: Needy: Expected the package opencv-python-headless, which is not installed: run `pip "
+    )
+    assert mistake.startswith("ModuleNotFoundError")

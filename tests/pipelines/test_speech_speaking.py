@@ -131,10 +131,26 @@ def test_quiet_around_speech_is_trimmed_and_silence_is_nothing():
 def test_the_ten_voices_are_here_and_auto_follows_the_text(roots):
     path = voices.file(roots)
     for name in voices.TABLE:
-        style = voices.style(path, name)
+        style = voices.opened(path, name).style
         assert style.shape == (kokoro.LONGEST, 256) and np.isfinite(style).all() and style.std() > 0.05
     assert voices.chosen("auto", speaking.main_language("Hello, 你好", "auto")) == "zf_xiaoxiao"
     assert voices.chosen("auto", speaking.main_language("We like 火锅 and noodles", "auto")) == "af_heart"
+
+
+def test_a_voice_is_brought_to_the_loudness_of_all_and_short_chinese_texts_to_the_style_of_longer_ones(roots):
+    path = voices.file(roots)
+    for name, known in voices.TABLE.items():
+        voice = voices.opened(path, name)
+        assert 20 * np.log10(voice.gain) == pytest.approx(voices.LOUDNESS - known.loudness, abs=1e-9)
+        same = [bool((voice.style[number] == voice.style[0]).all()) for number in range(400)]
+        assert same.index(False) == {"zf_xiaoyi": 300, "af": 1, "am": 1, "bf": 1, "bm": 1}.get(
+            name if name == "zf_xiaoyi" else name[:2], 120
+        )
+    before = say(roots, "hello", voice="zf_xiaoxiao") / voices.opened(path, "zf_xiaoxiao").gain
+    model = kokoro.session(speaking.data.weights(roots, None))
+    said, voice, _ = speaking.prepared("hello", "zf_xiaoxiao", "auto", roots, None)
+    plain = pieces.trimmed(kokoro.waveform(model, said[0].sounds, voice.style, 1.0), kokoro.RATE)
+    assert np.allclose(before, plain, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,14 @@ def seeded(encoded: Any, generators: Sequence[torch.Generator]) -> Any:
     draw = posterior.sample
 
     def sample(generator: Any = None) -> torch.Tensor:
-        if generator is not None or len(posterior.mean) % len(generators):
+        mean, std = posterior.mean, posterior.std
+        if mean.ndim == 3 and len(mean) == 1:  # one sound that every row is made of (ACE-Step)
+            mean, std = (value.expand(len(generators), -1, -1) for value in (mean, std))
+        if generator is not None or len(mean) % len(generators):
             return draw(generator)
-        rows = (len(posterior.mean) // len(generators), *posterior.mean.shape[1:])
+        rows = (len(mean) // len(generators), *mean.shape[1:])
         noise = torch.stack([torch.randn(rows, generator=one) for one in generators], dim=1).flatten(0, 1)
-        return posterior.mean + posterior.std * noise.to(posterior.mean)
+        return mean + std * noise.to(mean)
 
     posterior.sample = sample
     return encoded

@@ -118,6 +118,16 @@ def test_a_sound_of_another_rate_and_one_channel_is_brought_to_the_models(folder
     assert heard[1]["src_audio"].shape == (2, RATE) and heard[1]["audio_duration"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["cover", "repaint"])
+def test_a_batch_makes_a_song_of_each_seed(name, folder):
+    model = opened(folder)
+    conditioning = stages.encode_song(model, STYLE, SONG, source=CASES[name][0], reference=audio(), runtime=CPU)
+    both = made(model, conditioning, stages.empty_latents(model, seconds=1.0, batch_size=2))
+    one = made(model, conditioning, stages.empty_latents(model, seconds=1.0), seed=43)
+    assert both.shape == (2, 2, RATE) and not torch.equal(both[0], both[1])
+    assert torch.allclose(both[1:], one, atol=1e-4)
+
+
 def test_a_family_without_words_for_tempo_key_and_metre_is_told_them_in_its_prompt(tmp_path):
     with torch.random.fork_rng(devices=[]):
         blocks.save("MiniMaxMusic3ModularPipeline", tmp_path)

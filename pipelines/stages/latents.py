@@ -18,7 +18,7 @@ from .convention import from_host_shape, to_host
 from .ended import Ended
 from .pipe import decoder_name, skeleton
 from .pixels import Pixels
-from .table import SECONDS, frames_per_second
+from .table import SECONDS, WHOLE_CELLS, frames_per_second
 
 _CHANNELS = ("latent_channels", "z_dim", "decoder_input_channels", "vq_embed_dim", "latent_dim")
 _SPATIAL = (
@@ -223,7 +223,8 @@ def sound_cells(pipe: Any, decoder: Any, seconds: float) -> tuple[int, dict[str,
     if not seconds:
         default = accepted(pipe)[name].default if name else None
         seconds = longest if fixed else default if isinstance(default, int | float) else 10.0
-    return fixed or math.ceil(seconds * rate / hop), {name: seconds} if name else {}
+    whole = math.floor if type(pipe).__name__.startswith(WHOLE_CELLS) else math.ceil
+    return fixed or max(1, whole(seconds * rate / hop)), {name: seconds} if name else {}
 
 
 def rate_and_hop(pipe: Any, decoder: Any) -> tuple[int, int]:

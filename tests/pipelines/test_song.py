@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.coverage import blocks
+from benchmarks.coverage import blocks, miniature
 from pipelines import stages
 from pipelines.errors import AigcError
 from pipelines.loading import Roots, open_model
@@ -195,6 +195,28 @@ def test_a_part_of_a_sound_is_made_anew_and_the_rest_kept_exactly(folder):
     wrong = {**latents, "noise_mask": torch.ones(1, 1, 8, 8)}
     with pytest.raises(AigcError, match="Expected a noise mask"):
         stages.sample(model, conditioning, wrong, seed=1, steps=STEPS, cfg=CFG, runtime=CPU)
+
+
+@pytest.mark.parametrize("name", ["StableAudio3Pipeline", "LongCatAudioDiTPipeline"])
+def test_other_families_start_from_a_sound_and_make_a_part_of_it_anew(name, tmp_path):
+    miniature.build(name).save_pretrained(tmp_path)
+    model = opened(tmp_path)
+    latents = stages.encode_audio(model, audio(torch.randn(2, 24000) * 0.1, 24000), start=0.2, end=0.5, runtime=CPU)
+    assert latents["samples"].shape == stages.empty_latents(model, seconds=1.0)["samples"].shape
+    conditioning = stages.encode_prompt(model, [staged.PROMPT], runtime=CPU)
+    out = stages.sample(model, conditioning, latents, steps=2, cfg=CFG, runtime=CPU)
+    changed = (out["samples"] != latents["samples"]).any(1)[0]
+    assert torch.equal(changed, latents["noise_mask"][0, 0] > 0) and changed.any() and not changed.all()
+    plain = {k: v for k, v in latents.items() if k != "noise_mask"}
+    near = stages.sample(model, conditioning, plain, steps=2, cfg=CFG, denoise=0.5, runtime=CPU)
+    assert near["samples"].shape == latents["samples"].shape and not torch.equal(near["samples"], latents["samples"])
+
+
+@pytest.mark.parametrize("name", ["AudioLDM2Pipeline", "MusicLDMPipeline"])
+def test_a_model_of_spectrograms_takes_no_waves(name, tmp_path):
+    miniature.build(name).save_pretrained(tmp_path)
+    with pytest.raises(AigcError, match="whose autoencoder takes sound as waves"):
+        stages.encode_audio(opened(tmp_path), audio(), runtime=CPU)
 
 
 @pytest.mark.parametrize("family", ["stableaudio"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import AigcError
 from ..payloads import Conditioning, Model
-from .table import SECONDS
+from .table import SECONDS, SOUND_SOURCES
 
 
 def check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: float, denoise: float) -> None:
@@ -26,14 +26,13 @@ def check_numbers(model: Model, conditioning: Conditioning, steps: int, cfg: flo
 
 
 def fixed_size(conditioning: Conditioning, size: dict[str, Any]) -> dict[str, Any]:
-    """The call's size, and the length of the sound that was encoded. Raises AigcError when encoded pictures have another size."""
+    """The call's size, and the length of the sound that it is made of. Raises AigcError when encoded pictures have another size."""
     for name in ("height", "width"):
         wanted = conditioning.arguments.get(name)
         if wanted is not None and name in size and size[name] != wanted:
             raise AigcError(
                 f"Expected latents of the {name} of the encoded images ({wanted}), got {size[name]}: resize one of them."
             )
-    return {
-        **size,
-        **{name: v for name in SECONDS if name in size and (v := conditioning.arguments.get(name)) is not None},
-    }
+    if not any(conditioning.arguments.get(name) is not None for name in SOUND_SOURCES):
+        return size
+    return {**size, **{name: conditioning.arguments[name] for name in SECONDS if name in conditioning.arguments}}

@@ -20,7 +20,7 @@ from .table import SECONDS
 TASKS = ("text2music", "cover", "repaint", "extract", "lego", "complete")
 PARTLY = ("repaint", "lego")  # make the seconds from start to end, and keep the rest
 OF_A_TRACK = ("extract", "lego", "complete")
-# ISO 639-1 codes of languages that ACE-Step 1.5 sings.
+# ISO 639 codes of the languages that ACE-Step 1.5 sings (acestep/constants.py of its makers).
 LANGUAGES = (
     "en", "zh", "yue", "ja", "ko", "es", "fr", "de", "it", "pt", "ru", "ar", "hi", "id", "vi", "th", "tr", "pl", "nl", "sv", "da",
     "no", "fi", "cs", "sk", "hu", "ro", "bg", "hr", "sr", "uk", "el", "he", "fa", "ur", "bn", "ta", "te", "pa", "ne", "ms", "tl",

@@ -111,6 +111,9 @@ STEPS_BY_STAGE = ("pyramid_num_inference_steps_list",)
 # How a family names the length of a sound in seconds.
 SECONDS = ("audio_end_in_s", "audio_length_in_s", "audio_duration", "audio_duration_s", "duration")
 
+# How a family names the sound that its result is made of, and is as long as.
+SOUND_SOURCES = ("src_audio",)
+
 # They make only whole latent cells of a sound's length, where others make one more for the rest.
 WHOLE_CELLS = ("LongCatAudioDiT",)
 

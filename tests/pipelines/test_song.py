@@ -99,6 +99,15 @@ def test_a_song_of_words_and_a_timbre_equals_the_whole_and_loads_its_text_encode
     assert torch.equal(made(model, conditioning, latents), expected)
 
 
+def test_the_length_that_a_song_was_told_gives_way_to_that_of_other_latents(folder):
+    model = opened(folder)
+    short, long = (stages.empty_latents(model, seconds=seconds) for seconds in (1.0, 1.6))
+    told = stages.encode_song(model, STYLE, SONG, latents=short, runtime=CPU)
+    plain = stages.encode_song(model, STYLE, SONG, runtime=CPU)
+    assert made(model, told, long).shape[-1] == 1.6 * RATE
+    assert torch.equal(made(model, told, long), made(model, plain, long))
+
+
 def test_without_latents_the_sampler_encodes_for_the_length_that_it_is_given(folder):
     expected = whole(folder, {"prompt": STYLE, **SUNG, "audio_duration": 1.0})
     model = opened(folder)

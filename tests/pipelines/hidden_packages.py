@@ -62,8 +62,9 @@ def words() -> Any:
 
 
 def speak() -> Any:
-    roots = speech_data.roots(Path(tempfile.mkdtemp()))
-    return list(speech.speak("hello", roots=roots, runtime=CPU)["waveform"].shape)
+    with tempfile.TemporaryDirectory() as folder:
+        roots = speech_data.roots(Path(folder))
+        return list(speech.speak("hello", roots=roots, runtime=CPU)["waveform"].shape)
 
 
 def judged() -> Any:
